@@ -1,0 +1,417 @@
+"""What a run is: the options a person gave, and the config they resolve to, once, together with the recipe.
+
+A flag reaches its use in three rooms: the option (cli/train.py), the config (here), the use (training/).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from dataclasses import dataclass, fields
+from typing import Any
+
+from gancli.errors import ConfigError, UsageError
+from gancli.recipes import RECIPES, TUNABLE, Recipe, find_recipe
+from gancli.text import clean
+
+__all__ = ["DataFacts", "Engine", "TrainConfig", "TrainOptions", "parse_size", "parse_train_size", "resolve"]
+
+FREE_TO_CHANGE = ("epochs", "kimg", "minutes", "device", "keep", "tick_kimg", "on_collapse", "tensorboard")
+_MAX_SIDE = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What was asked; None means: the recipe, or the data, decides. One field for each flag of `gan train`."""
+
+    data: str | None = None
+    model: str | None = None
+    size: str | None = None
+    epochs: float | None = None
+    kimg: float | None = None
+    minutes: float | None = None
+    batch_size: int | None = None
+    g_lr: float | None = None
+    d_lr: float | None = None
+    betas: tuple[float, float] | None = None
+    latent_dim: int | None = None
+    width: int | None = None
+    d_steps: int | None = None
+    d_every: str | None = None
+    loss: str | None = None
+    r1_gamma: float | None = None
+    r2_gamma: float | None = None
+    gp_weight: float | None = None
+    drift: float | None = None
+    label_smoothing: float | None = None
+    instance_noise: float | None = None
+    dropout: float | None = None
+    ema_halflife_kimg: float | None = None
+    lr_schedule: str | None = None
+    augment: str | None = None
+    flip: bool | None = None
+    conditional: bool = False
+    stacked: bool = False
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    compile: str = "auto"
+    tick_kimg: float | None = None
+    keep: int = 3
+    on_collapse: str = "warn"
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """What the config needs to know of a training set."""
+
+    spec: str  # as resolved: an absolute path, idx:…, demo:…, toy:…
+    fingerprint: str  # of the decoded pixels and labels
+    size: tuple[int, int]  # (width, height) in pixels; (0, 0) for points
+    channels: int  # 1, 3 or 4; points have 2
+    num_images: int  # in the training split
+    num_held_out: int
+    class_names: tuple[str, ...] = ()
+    flip: bool = True  # does this kind of data bear mirroring?
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything that decides what a run computes. Saved in the run and in each checkpoint.
+
+    `size` is (width, height) in pixels, (0, 0) for points; `channels` 1, 3, 4, or 2 for points.
+    """
+
+    recipe: str
+    data: str
+    fingerprint: str
+    size: tuple[int, int]
+    channels: int
+    num_images: int
+    num_held_out: int
+    class_names: tuple[str, ...] = ()
+    num_classes: int = 0
+    objective: str
+    batch_size: int
+    g_lr: float
+    d_lr: float
+    betas: tuple[float, float]
+    latent_dim: int
+    width: int
+    d_steps: int
+    d_every: str
+    r1_gamma: float | None
+    r2_gamma: float | None
+    gp_weight: float | None
+    drift: float | None
+    label_smoothing: float | None
+    instance_noise: float | None
+    dropout: float | None
+    ema_halflife_kimg: float
+    lr_schedule: str
+    gamma_schedule: str
+    beta2_final: float | None
+    augment: str | None
+    flip: bool
+    epochs: float | None
+    kimg: float | None
+    minutes: float | None
+    seed: int
+    device: str
+    precision: str
+    compile: str
+    tick_kimg: float | None
+    keep: int
+    on_collapse: str
+    tensorboard: bool = False
+
+    @property
+    def is_points(self) -> bool:
+        """Are the reals 2-D points (a toy) instead of images?"""
+        return self.size == (0, 0)
+
+    @property
+    def networks(self) -> str:
+        """The family of networks, from the recipe."""
+        return find_recipe(self.recipe).networks
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers, for JSON and for checkpoints."""
+        values = dataclasses.asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Any) -> TrainConfig:
+        """The config in a file, checked and bounded field by field. Raises `ConfigError` on anything odd."""
+        if not isinstance(values, dict):
+            raise ConfigError("The config is not a table of settings.")
+        known = {f.name: f for f in fields(cls)}
+        foreign = sorted(set(values) - set(known))
+        missing = sorted(n for n, f in known.items() if n not in values and f.default is dataclasses.MISSING)
+        if foreign or missing:
+            raise ConfigError(
+                f"The config does not fit this version (unknown: {clean(foreign)}; missing: {clean(missing)}). "
+                "It was made by another version of gan."
+            )
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        config = cls(**given)
+        _check_bounds(config)
+        return config
+
+    def difference(self, other: TrainConfig, ignore: tuple[str, ...] = ()) -> list[str]:
+        """The settings in which `other` differs: 'batch_size: 64 -> 32'."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return [f"{k}: {mine[k]} -> {theirs[k]}" for k in mine if k not in ignore and mine[k] != theirs[k]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """How the step is run on this machine; what `auto` chose is frozen here at the first start of a run."""
+
+    device: str  # cpu, cuda:0, mps
+    precision: str  # fp32, bf16, fp16
+    compile: bool = False
+    channels_last: bool = True
+    micro_batch: int = 0  # 0: the whole batch
+    tick_kimg: float = 1.0
+    images_per_s: float = 0.0  # measured before the first step
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """'64' -> (64, 64), '192x128' -> (192, 128): width and height in pixels. Raises `UsageError`."""
+    match = re.fullmatch(r"(\d{1,5})(?:[xX](\d{1,5}))?", text.strip())
+    if not match:
+        raise UsageError(f"--size '{clean(text, 40)}' is no size. Give N or WxH, e.g. 64 or 192x128.")
+    width = int(match[1])
+    height = int(match[2]) if match[2] else width
+    if width < 1 or height < 1:
+        raise UsageError(f"--size '{clean(text, 40)}': a side must be at least 1 pixel.")
+    return width, height
+
+
+def parse_train_size(text: str) -> tuple[int, int]:
+    """A size that networks can make: each side 4..7 times a power of two, 8 to 1024 px. Raises `UsageError`."""
+    size = parse_size(text)
+    for side in size:
+        if not 8 <= side <= _MAX_SIDE or _base(side) is None:
+            near = min(_GOOD_SIDES, key=lambda good: (abs(good - side), good))
+            raise UsageError(
+                f"--size {clean(text, 40)}: no network here makes a side of {side} px; the nearest that works is {near}. "
+                "Each side is 4, 5, 6 or 7 times a power of two: 28, 32, 48, 64, 96, 128, 160, 192, 256 …"
+            )
+    return size
+
+
+def _base(side: int) -> int | None:
+    while side > 7 and side % 2 == 0:
+        side //= 2
+    return side if 4 <= side <= 7 else None
+
+
+_GOOD_SIDES = [side for side in range(8, _MAX_SIDE + 1) if _base(side) is not None]
+
+
+def resolve(options: TrainOptions, facts: DataFacts) -> TrainConfig:
+    """`options` + recipe + data, once. Raises `ConfigError` or `UsageError` naming the flag that does not fit."""
+    recipe = find_recipe(options.model or default_recipe(facts))
+    _check_fit(recipe, facts)
+    numbers = {name: _number(options, recipe, name) for name in TUNABLE}
+    numbers["batch_size"] = _batch_size(options, recipe, facts)
+    if options.g_lr is not None and options.d_lr is None:
+        numbers["d_lr"] = options.g_lr
+    asked = (options.epochs, options.kimg, options.minutes)
+    kimg, minutes = options.kimg, options.minutes
+    if asked == (None, None, None):
+        kimg, minutes = recipe.kimg, 60.0
+    config = TrainConfig(
+        recipe=recipe.name,
+        data=facts.spec,
+        fingerprint=facts.fingerprint,
+        size=facts.size,
+        channels=facts.channels,
+        num_images=facts.num_images,
+        num_held_out=facts.num_held_out,
+        class_names=facts.class_names if options.conditional else (),
+        num_classes=_num_classes(options, facts),
+        objective=_objective(options, recipe),
+        **numbers,
+        gamma_schedule=recipe.gamma_schedule,
+        beta2_final=recipe.beta2_final,
+        flip=facts.flip if options.flip is None else options.flip,
+        epochs=options.epochs,
+        kimg=kimg,
+        minutes=minutes,
+        seed=options.seed,
+        device=options.device,
+        precision=options.precision,
+        compile=options.compile,
+        tick_kimg=options.tick_kimg,
+        keep=options.keep,
+        on_collapse=options.on_collapse,
+        tensorboard=options.tensorboard,
+    )
+    _check_bounds(config)
+    return config
+
+
+def default_recipe(facts: DataFacts) -> str:
+    """The recipe when none was asked for: toys have their own, pictures the one that the README's table favours."""
+    return "toy" if facts.size == (0, 0) and "toy" in RECIPES else "dcgan"
+
+
+def _number(options: TrainOptions, recipe: Recipe, name: str) -> Any:
+    asked, default = getattr(options, name), getattr(recipe, name)
+    if asked is None:
+        return default
+    if default is None and asked != default:
+        raise ConfigError(
+            f"--{_FLAG.get(name, name.replace('_', '-'))}: the model '{recipe.name}' has no use for it. "
+            "Leave it out, or choose another --model (see 'gan models')."
+        )
+    return asked
+
+
+_FLAG = {
+    "batch_size": "batch",
+    "g_lr": "lr",
+    "r1_gamma": "r1",
+    "r2_gamma": "r2",
+    "gp_weight": "gp",
+    "ema_halflife_kimg": "ema",
+}
+
+
+def _batch_size(options: TrainOptions, recipe: Recipe, facts: DataFacts) -> int:
+    if options.batch_size is None:
+        return min(recipe.batch_size, facts.num_images)
+    if options.batch_size > facts.num_images:
+        raise ConfigError(
+            f"--batch {options.batch_size} is larger than the training set ({facts.num_images} images). "
+            f"Give at most {facts.num_images}, or leave --batch out."
+        )
+    return options.batch_size
+
+
+def _objective(options: TrainOptions, recipe: Recipe) -> str:
+    if options.loss is None or options.loss == recipe.objective:
+        return recipe.objective
+    if options.loss not in recipe.losses:
+        raise ConfigError(
+            f"--loss '{clean(options.loss, 40)}' does not go with the model '{recipe.name}'. "
+            f"It can use: {', '.join(recipe.losses)}."
+        )
+    return options.loss
+
+
+def _num_classes(options: TrainOptions, facts: DataFacts) -> int:
+    if not options.conditional:
+        return 0
+    if len(facts.class_names) < 2:
+        raise ConfigError(
+            f"--conditional needs at least two classes, and this set has {len(facts.class_names)}. "
+            "Put the images into one sub-folder per class, or leave --conditional out."
+        )
+    return len(facts.class_names)
+
+
+def _check_fit(recipe: Recipe, facts: DataFacts) -> None:
+    points = facts.size == (0, 0)
+    if points and recipe.sizes not in ("points", "mlp"):
+        raise ConfigError(
+            f"The model '{recipe.name}' makes images, and '{facts.spec}' is 2-D points. "
+            "Use 'vanilla', or leave --model out."
+        )
+    if not points and recipe.sizes == "points":
+        raise ConfigError(f"The model '{recipe.name}' makes 2-D points; for images leave --model out.")
+
+
+def _check_bounds(config: TrainConfig) -> None:
+    """Every number in its range, so that a config from a stranger's file cannot ask for the moon."""
+    for name, low, high in _BOUNDS:
+        value = getattr(config, name)
+        if value is None and name in _MAY_BE_NONE:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ConfigError(f"{name} '{clean(value, 40)}' is not a number.")
+        if not low <= value <= high:
+            flag = _FLAG.get(name, name.replace("_", "-"))
+            raise ConfigError(f"--{flag} {value:g} is out of range: it must be {low:g} to {high:g}.")
+        if name in _WHOLE and not isinstance(value, int):
+            raise ConfigError(f"{name} '{clean(value, 40)}' is not a whole number.")
+    for name, choices in _CHOICES.items():
+        if getattr(config, name) not in choices:
+            shown = clean(getattr(config, name), 40)
+            raise ConfigError(f"--{name.replace('_', '-')} '{shown}': choose one of {', '.join(choices)}.")
+    if len(config.betas) != 2 or not all(isinstance(b, int | float) and 0 <= b < 1 for b in config.betas):
+        raise ConfigError(f"--betas {clean(config.betas)}: two numbers from 0 up to, not including, 1.")
+    if config.is_points:
+        if config.channels != 2:
+            raise ConfigError("Points have two coordinates.")
+    elif (
+        len(config.size) != 2
+        or not all(isinstance(s, int) and 8 <= s <= _MAX_SIDE and _base(s) is not None for s in config.size)
+        or config.channels not in (1, 3, 4)
+    ):
+        raise ConfigError(f"Images of size {clean(config.size)} with {clean(config.channels)} channels cannot be made.")
+    if not re.fullmatch(r"[1-9]\d{0,3}e?", str(config.d_every)):
+        raise ConfigError(f"--d-every '{clean(config.d_every, 20)}': a number of batches (2) or of epochs (2e).")
+    find_recipe(config.recipe)
+
+
+_BOUNDS: tuple[tuple[str, float, float], ...] = (
+    ("num_images", 2, 1e10),
+    ("num_held_out", 0, 1e10),
+    ("num_classes", 0, 100_000),
+    ("batch_size", 2, 65_536),
+    ("g_lr", 0, 10),
+    ("d_lr", 0, 10),
+    ("latent_dim", 1, 65_536),
+    ("width", 1, 4096),
+    ("d_steps", 1, 1000),
+    ("r1_gamma", 0, 1e6),
+    ("r2_gamma", 0, 1e6),
+    ("gp_weight", 0, 1e6),
+    ("drift", 0, 1e3),
+    ("label_smoothing", 0, 0.5),
+    ("instance_noise", 0, 10),
+    ("dropout", 0, 0.95),
+    ("ema_halflife_kimg", 0, 1e6),
+    ("epochs", 1e-9, 1e9),
+    ("kimg", 1e-9, 1e9),
+    ("minutes", 1e-9, 1e7),
+    ("tick_kimg", 1e-9, 1e7),
+    ("seed", 0, 2**63 - 1),
+    ("keep", 1, 100_000),
+    ("beta2_final", 0, 0.999999),
+)
+_WHOLE = {"num_images", "num_held_out", "num_classes", "batch_size", "latent_dim", "width", "d_steps", "seed", "keep"}
+_MAY_BE_NONE = {
+    "r1_gamma",
+    "r2_gamma",
+    "gp_weight",
+    "drift",
+    "label_smoothing",
+    "instance_noise",
+    "dropout",
+    "epochs",
+    "kimg",
+    "minutes",
+    "tick_kimg",
+    "beta2_final",
+}
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "precision": ("auto", "fp32", "bf16", "fp16"),
+    "compile": ("auto", "on", "off"),
+    "on_collapse": ("warn", "stop", "rollback"),
+    "augment": (None, "none", "light", "photo", "diffaugment", "ada"),
+    "lr_schedule": ("constant", "linear", "cosine", "fish"),
+    "gamma_schedule": ("constant", "cosine"),
+    "objective": ("non-saturating", "wasserstein", "hinge", "least-squares", "relativistic"),
+    "tensorboard": (False, True),
+    "flip": (False, True),
+}

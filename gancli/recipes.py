@@ -1,0 +1,150 @@
+"""The recipes: each one's networks, objective, length and numbers, as plain data. The only home of a default.
+
+A number that a recipe leaves at None has no meaning for it: the flag is refused by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gancli.errors import ConfigError
+from gancli.text import clean
+
+__all__ = ["RECIPES", "TUNABLE", "Recipe", "find_recipe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One way to train, with every number that makes it work.
+
+    Lengths are in kimg (1000 real images drawn for the discriminator), sizes in pixels, weights without unit.
+    Fields that are None have no meaning for the recipe.
+    """
+
+    name: str
+    summary: str
+    source: str
+    networks: str  # the family in gancli.models.registry
+    objective: str  # the loss pair in gancli.training.objectives
+    kimg: float  # the planned length when nothing is asked
+    batch_size: int
+    g_lr: float
+    d_lr: float
+    betas: tuple[float, float]
+    latent_dim: int
+    width: int
+    d_steps: int = 1
+    d_every: str = "1"
+    r1_gamma: float | None = None
+    r2_gamma: float | None = None
+    gp_weight: float | None = None
+    drift: float | None = 0.0
+    label_smoothing: float | None = None
+    instance_noise: float | None = 0.0
+    dropout: float | None = None
+    ema_halflife_kimg: float = 10.0
+    lr_schedule: str = "constant"
+    gamma_schedule: str = "constant"
+    beta2_final: float | None = None
+    augment: str | None = "none"
+    sizes: str = "any"  # any (b·2^n) | mlp (free) | points
+    losses: tuple[str, ...] = ()
+    batch_statistics: bool = False  # does a fake's image or logit depend on its batch?
+
+
+_NON_SATURATING = ("non-saturating", "hinge", "least-squares", "relativistic")
+
+_ALL = (
+    Recipe(
+        name="vanilla",
+        summary="The first GAN: two perceptrons. For MNIST and for learning what a GAN is.",
+        source="Goodfellow et al. 2014; widths of the A5 course project",
+        networks="mlp",
+        objective="non-saturating",
+        kimg=1800.0,
+        batch_size=100,
+        g_lr=2e-4,
+        d_lr=2e-4,
+        betas=(0.5, 0.999),
+        latent_dim=100,
+        width=256,
+        label_smoothing=0.1,
+        dropout=0.3,
+        r1_gamma=0.0,
+        r2_gamma=0.0,
+        sizes="mlp",
+        losses=_NON_SATURATING,
+        ema_halflife_kimg=10.0,
+    ),
+    Recipe(
+        name="dcgan",
+        summary="Convolutions with batch normalisation: quick pictures, prone to collapse on small sets.",
+        source="Radford et al. 2015",
+        networks="dcgan",
+        objective="non-saturating",
+        kimg=1500.0,
+        batch_size=64,
+        g_lr=2e-4,
+        d_lr=2e-4,
+        betas=(0.5, 0.999),
+        latent_dim=100,
+        width=64,
+        label_smoothing=0.0,
+        dropout=0.0,
+        losses=_NON_SATURATING,
+        batch_statistics=True,
+        ema_halflife_kimg=5.0,
+    ),
+    Recipe(
+        name="wgan-gp",
+        summary="The fish recipe: asymmetric, pixel norm, minibatch deviation, four critic steps; slow and steady.",
+        source="Gulrajani et al. 2017, Karras et al. 2018, and the fish project",
+        networks="progan",
+        objective="wasserstein",
+        kimg=4000.0,
+        batch_size=32,
+        g_lr=1e-4,
+        d_lr=1e-4,
+        betas=(0.0, 0.99),
+        latent_dim=128,
+        width=64,
+        d_steps=4,
+        gp_weight=10.0,
+        drift=0.001,
+        dropout=0.5,
+        lr_schedule="fish",
+        losses=("wasserstein",),
+        batch_statistics=False,
+        ema_halflife_kimg=90.0,
+    ),
+)
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ALL}
+
+TUNABLE: tuple[str, ...] = (
+    "batch_size",
+    "g_lr",
+    "d_lr",
+    "betas",
+    "latent_dim",
+    "width",
+    "d_steps",
+    "d_every",
+    "r1_gamma",
+    "r2_gamma",
+    "gp_weight",
+    "drift",
+    "label_smoothing",
+    "instance_noise",
+    "dropout",
+    "ema_halflife_kimg",
+    "lr_schedule",
+    "augment",
+)
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe called `name`. Raises `ConfigError` naming the ones there are."""
+    if name in RECIPES:
+        return RECIPES[name]
+    raise ConfigError(f"Unknown model '{clean(name, 80)}'. There are: {', '.join(RECIPES)} (see 'gan models').")
