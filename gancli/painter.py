@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gancli.errors import UsageError
-from gancli.scenery import Canvas
-from gancli.scenes import SCENES
+from gancli.painting.canvas import Canvas
+from gancli.painting.scenes import SCENES
 
 __all__ = ["KINDS", "kinds_for", "landscapes", "nearest_kind", "paint"]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from gancli.scenery import Canvas, Colour, Light, Relief, clouds, forest, mist, mountains, sky, water
+from gancli.painting.canvas import Canvas, Colour, Light
+from gancli.painting.land import Relief, forest, mountains, water
+from gancli.painting.sky import aurora, clouds, mist, sky
 
 __all__ = ["SCENES"]
 
@@ -115,7 +117,8 @@ def desert(canvas: Canvas) -> None:
         colour=sand,
         second=(0.97, 0.74, 0.46),
         patches=0.35,
-        contrast=1.3,
+        grain=(3.0, 24.0),
+        contrast=3.0,
     )
     steps = 3 + int(canvas.between(0, 2))
     for k in range(steps):
@@ -155,6 +158,7 @@ def green(canvas: Canvas) -> None:
         colour=(0.26, 0.54, 0.14),
         second=(0.52, 0.70, 0.22),
         patches=0.9,
+        grain=(4.0, 20.0),
         contrast=0.7,
     )
     for k, foot in enumerate((shore + 0.17, 1.10)):
@@ -182,9 +186,10 @@ def high(canvas: Canvas) -> None:
         colour=(0.26, 0.32, 0.52),
         second=(0.40, 0.46, 0.64),
         patches=0.5,
+        spurs=0.75,
         contrast=1.5,
     )
-    snow = horizon - canvas.between(0.12, 0.24)
+    snow = horizon - canvas.between(0.04, 0.18)
     mountains(canvas, light, peak, horizon + 0.10, haze=0.38, snow=snow, scale=canvas.between(0.65, 0.85))
     mist(canvas, light, horizon - 0.02, 0.55)
     mountains(canvas, light, peak, horizon + 0.20, haze=0.10, snow=snow + 0.04, scale=canvas.between(0.75, 1.1))
@@ -208,7 +213,8 @@ def rocky(canvas: Canvas) -> None:
         colour=(0.40, 0.33, 0.28),
         second=(0.60, 0.50, 0.40),
         patches=0.3,
-        strata=0.5,
+        strata=0.4,
+        spurs=0.8,
         contrast=1.6,
     )
     mountains(canvas, light, crag, horizon + 0.12, haze=0.34, scale=canvas.between(0.75, 1.1))
@@ -235,6 +241,7 @@ def highland(canvas: Canvas) -> None:
         colour=(0.38, 0.36, 0.40),
         second=(0.52, 0.38, 0.50),
         patches=0.8,
+        grain=(4.0, 20.0),
     )
     mountains(canvas, light, hill, horizon + 0.08, haze=0.50, scale=1.2)
     mist(canvas, light, horizon + 0.04, 0.5)
@@ -250,30 +257,38 @@ def highland(canvas: Canvas) -> None:
 
 
 def snowy(canvas: Canvas) -> None:
-    """Winter: white slopes with blue shadows, dark firs, pale days and moonlit nights."""
+    """Winter: white slopes with blue shadows, dark firs, pale days, and nights of northern light."""
     cold = ((0.50, 0.70, 0.88), (0.94, 0.96, 0.99))
     light = _hour(
         canvas,
         (4, _towards(DAY, *cold, 0.7)),
         (3, _towards(MORNING, (0.56, 0.62, 0.84), (1.0, 0.86, 0.86), 0.6)),
         (2, _towards(GREY, *cold, 0.5)),
+        (1.2, NIGHT),
     )
-    light = replace(light, shade=(0.60, 0.70, 0.88), sunlit=(1.04, 1.0, 0.98))
+    if light is NIGHT:
+        light = replace(light, shade=(0.34, 0.44, 0.68), sunlit=(0.76, 0.84, 1.0))
+    else:
+        light = replace(light, shade=(0.60, 0.70, 0.88), sunlit=(1.04, 1.0, 0.98))
     horizon = canvas.between(0.46, 0.58)
     sky(canvas, light, horizon)
+    if light.stars:
+        aurora(canvas, horizon)
     white: Colour = (0.93, 0.95, 0.98)
     slope = Relief(
         height=0.40,
         peaks=1.5,
         roughness=0.42,
         rounded=False,
-        colour=(0.46, 0.52, 0.62),
-        second=white,
-        patches=0.7,
+        colour=white,
+        second=(0.52, 0.58, 0.68),
+        patches=0.75,
+        grain=(11.0, 5.0),
+        spurs=0.75,
         contrast=1.4,
     )
-    mountains(canvas, light, slope, horizon + 0.08, haze=0.36, snow=horizon - 0.02, scale=canvas.between(0.7, 1.1))
-    mountains(canvas, light, slope, horizon + 0.14, haze=0.16, snow=horizon + 0.12, scale=canvas.between(0.4, 0.75))
+    mountains(canvas, light, slope, horizon + 0.08, haze=0.36, snow=horizon - 0.1, scale=canvas.between(0.7, 1.1))
+    mountains(canvas, light, slope, horizon + 0.14, haze=0.16, snow=horizon + 0.02, scale=canvas.between(0.4, 0.75))
     drift = Relief(
         height=0.13,
         peaks=1.0,
