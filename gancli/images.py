@@ -14,6 +14,7 @@ import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -29,6 +30,7 @@ __all__ = [
     "MAX_PIXELS",
     "Fit",
     "ImageError",
+    "Picture",
     "fit_image",
     "has_alpha",
     "has_color",
@@ -36,6 +38,7 @@ __all__ = [
     "list_images",
     "measure_image",
     "read_image",
+    "read_picture",
     "sniff",
     "to_array",
     "write_png",
@@ -96,6 +99,18 @@ class ImageError(DataError):
         self.reason = reason
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A picture and what its file said: its upright size in pixels before any draft decoding, its format by content,
+    and a JPEG's quantisation tables."""
+
+    image: Image.Image
+    width: int
+    height: int
+    format: str
+    tables: dict[int, list[int]] | None
+
+
 def sniff(data: bytes) -> str | None:
     """The image format that `data` (at least its first 64 bytes) begins with, or None: 'jpeg', 'png', 'heic' …"""
     head = bytes(data[:64])
@@ -131,6 +146,11 @@ def read_image(source: Path | bytes, *, near_px: int | None = None) -> Image.Ima
     The mode is exactly L, RGB or RGBA (RGBA only where something shows through). With `near_px`, a JPEG is decoded at
     1/2, 1/4 or 1/8 of its size as long as the shorter side stays at least `near_px`. Raises `ImageError`.
     """
+    return read_picture(source, near_px=near_px).image
+
+
+def read_picture(source: Path | bytes, *, near_px: int | None = None) -> Picture:
+    """`read_image`, and with it what the file said of itself."""
     name = "" if isinstance(source, bytes) else str(source)
     data = source if isinstance(source, bytes) else _read_bytes(source)
     kind = sniff(data)
@@ -139,30 +159,40 @@ def read_image(source: Path | bytes, *, near_px: int | None = None) -> Image.Ima
     return _guarded(lambda: _decode(data, kind, near_px), data, name)
 
 
-def measure_image(source: Path | bytes) -> tuple[int, int]:
+def measure_image(
+    source: Path | bytes,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    room: Callable[[int], contextlib.AbstractContextManager[None]] = lambda _bytes: contextlib.nullcontext(),
+) -> tuple[int, int]:
     """Width and height in pixels as stored, after a look at every byte: a picture cut short or broken raises.
 
-    JPEGs are decoded at 1/8 of their size, which reads all of the file at a fraction of the memory. Safe for many
-    threads. Raises `ImageError`.
+    JPEGs are decoded at 1/8 of their size, which reads all of the file at a fraction of the memory. `room` is entered
+    with the bytes that the pixels need, so that many threads can share a bounded memory. Raises `ImageError`.
     """
     name = "" if isinstance(source, bytes) else str(source)
     data = source if isinstance(source, bytes) else _read_bytes(source)
     kind = sniff(data)
     if kind not in _DECODERS:
         raise ImageError(_what_instead(data, kind), name)
-    return _guarded(lambda: _measure(data, kind), data, name)
+    return _guarded(lambda: _measure(data, kind, max_pixels, room), data, name)
 
 
-def _measure(data: bytes, kind: str) -> tuple[int, int]:
+def _measure(
+    data: bytes, kind: str, max_pixels: int, room: Callable[[int], contextlib.AbstractContextManager[None]]
+) -> tuple[int, int]:
     with Image.open(io.BytesIO(data), formats=_DECODERS[kind]) as opened:
         width, height = opened.size
-        if width * height > MAX_PIXELS:
+        if width * height > max_pixels:
             raise ImageError("too large")
         if width < 1 or height < 1:
             raise ImageError("empty picture")
         if kind == "jpeg":
             opened.draft(None, (1, 1))
-        opened.load()
+        # a progressive JPEG keeps its coefficients, two bytes each, whatever the size it is decoded at
+        held = width * height * (3 if kind == "jpeg" and opened.info.get("progressive") else 0)
+        with room(held + opened.size[0] * opened.size[1] * 4):
+            opened.load()
     return width, height
 
 
@@ -236,7 +266,7 @@ def _why_broken(error: Exception, data: bytes) -> str:
     return "broken"
 
 
-def _decode(data: bytes, kind: str, near_px: int | None) -> Image.Image:
+def _decode(data: bytes, kind: str, near_px: int | None) -> Picture:
     with Image.open(io.BytesIO(data), formats=_DECODERS[kind]) as opened:
         width, height = opened.size
         if width * height > MAX_PIXELS:
@@ -247,6 +277,7 @@ def _decode(data: bytes, kind: str, near_px: int | None) -> Image.Image:
             opened.draft(None, (near_px, near_px))
         opened.load()
         orientation = _orientation(opened)
+        tables = getattr(opened, "quantization", None) if kind == "jpeg" else None
         profile = opened.info.get("icc_profile")
         image = _to_srgb(_to_plain(opened), profile if isinstance(profile, bytes) else None)
     if orientation in _TRANSPOSE:
@@ -254,7 +285,9 @@ def _decode(data: bytes, kind: str, near_px: int | None) -> Image.Image:
     if image.mode == "RGBA" and not has_alpha(image):
         image = image.convert("RGB")
     image.info.clear()
-    return image
+    if orientation >= 5:
+        width, height = height, width
+    return Picture(image=image, width=width, height=height, format=kind, tables=tables)
 
 
 def _orientation(image: Image.Image) -> int:
