@@ -1,0 +1,110 @@
+"""Diversity, doubles, copies and rank, all relative to what the reals show among themselves.
+
+Nothing here knows an absolute scale: a set of nearly identical pictures is its own measure.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["CopyFinder", "double_share", "effective_rank", "leave_one_out", "mean_distance", "nearest"]
+
+_NEAR = 0.3  # of the reals' median distance to their nearest neighbour: closer is a near-duplicate
+_COPY = 0.5  # of the distance from the training image to its own nearest neighbour: closer is a copy
+_CHUNK = 512
+
+
+def mean_distance(points: Tensor) -> float:
+    """Mean distance of all pairs of `points` [n, d], n >= 2."""
+    return float(torch.pdist(points).mean())
+
+
+def leave_one_out(points: Tensor) -> Tensor:
+    """Distance of each of `points` [n, d] to its nearest other one: [n]; exact doubles give 0."""
+    parts = []
+    for start, part in zip(range(0, len(points), _CHUNK), torch.split(points, _CHUNK), strict=True):
+        distance = torch.cdist(part, points)
+        distance.diagonal(start).fill_(torch.inf)
+        parts.append(distance.min(1).values)
+    return torch.cat(parts)
+
+
+def nearest(points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """For each of `points` [n, d] its distance to the nearest of `others` [m, d], and that one's index: [n], [n]."""
+    parts = [torch.cdist(part, others).min(1) for part in torch.split(points, _CHUNK)]
+    return torch.cat([p.values for p in parts]), torch.cat([p.indices for p in parts])
+
+
+def double_share(points: Tensor, real_distance: float) -> float:
+    """Share of `points` [n, d] with another one nearer than 0.3 of `real_distance`.
+
+    `real_distance` is the reals' median leave-one-out distance in a sample of the same size n.
+    """
+    return float((leave_one_out(points) < max(_NEAR * real_distance, 1e-9)).double().mean())
+
+
+def effective_rank(points: Tensor, total: float | None = None) -> tuple[float, float]:
+    """exp of the entropy of the covariance's eigenvalues of `points` [n, d], and their sum (the total variance).
+
+    Roy and Vetterli, "The effective rank". With `total`, the variance of the reals, the rank is scaled down by the
+    share of it that is there: noise around one picture has many directions and no extent.
+    """
+    centred = (points - points.mean(0)).double()
+    variances = torch.linalg.eigvalsh(centred @ centred.T / max(len(points) - 1, 1)).clamp_min(0)
+    variance = float(variances.sum())
+    if variance <= 0:
+        return 0.0, 0.0
+    shares = variances[variances > 0] / variance
+    rank = float(torch.exp(-(shares * shares.log()).sum()))
+    if total is not None:
+        rank *= min(1.0, variance / total) if total > 0 else 1.0
+    return rank, variance
+
+
+class CopyFinder:
+    """Finds fakes that are training images.
+
+    A fake copies a training image when it is nearer to it than half the distance from that image to the nearest
+    other one: a local scale, so that dense and sparse corners of a set are judged alike, and a blurred average of
+    many images is no copy. What the same rule says of training images, each left out in turn, is `baseline`: sets of
+    nearly identical pictures have "copies" by nature.
+
+    Args:
+        train: features of the training images [N, d], N >= 3.
+    """
+
+    def __init__(self, train: Tensor) -> None:
+        self.train = train
+        some = torch.linspace(0, len(train) - 1, min(len(train), _CHUNK), device=train.device).round().long()
+        distance, index = _nearest_others(train, some, some[:, None])
+        # Exact doubles in the set say nothing about its scale.
+        self._tiny = 1e-4 * float(distance[:, 0].median()) + 1e-9
+        scale = self._scale(index[:, 0], torch.stack([index[:, 0], some], 1))
+        self.baseline = float((distance[:, 0] < _COPY * scale).double().mean())
+
+    def __call__(self, points: Tensor, mirrored: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Which of `points` [n, d] are copies (bool [n]), their distances [n] and the nearest images' indices [n].
+
+        `mirrored` are the features of the same fakes mirrored: a run that flips its reals copies in both hands.
+        """
+        distance, index = nearest(points, self.train)
+        if mirrored is not None:
+            other, where = nearest(mirrored, self.train)
+            index = torch.where(other < distance, where, index)
+            distance = torch.minimum(distance, other)
+        return distance < _COPY * self._scale(index, index[:, None]), distance, index
+
+    def _scale(self, index: Tensor, without: Tensor) -> Tensor:
+        distance, _ = _nearest_others(self.train, index, without)
+        return torch.where(distance[:, 0] > self._tiny, distance[:, 0], distance[:, 1])
+
+
+def _nearest_others(points: Tensor, index: Tensor, without: Tensor) -> tuple[Tensor, Tensor]:
+    """Distances and indices [n, 2] of the two nearest of `points` to those at `index` [n], leaving out `without`."""
+    parts = []
+    for some, left_out in zip(torch.split(index, _CHUNK), torch.split(without, _CHUNK), strict=True):
+        distance = torch.cdist(points[some], points)
+        distance.scatter_(1, left_out, torch.inf)
+        parts.append(distance.topk(2, largest=False))
+    return torch.cat([p.values for p in parts]), torch.cat([p.indices for p in parts])
