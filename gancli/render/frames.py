@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gancli.errors import DataError, UsageError
-from gancli.images import IMAGE_SUFFIXES, read_image
+from gancli.images import IMAGE_SUFFIXES, fit_image, read_image
 from gancli.render.grid import caption_height, draw_caption
 from gancli.text import clean
 
@@ -72,8 +72,11 @@ def from_arrays(frames: Bytes) -> Frames:
     return Frames(count, height, width, channels, lambda i: frames[i])
 
 
-def from_files(paths: Sequence[Path]) -> Frames:
-    """The pictures in `paths`, in that order, all of one size. Raises `DataError` naming the one that is not."""
+def from_files(paths: Sequence[Path], *, fit: bool = False) -> Frames:
+    """The pictures in `paths`, in that order, all of one size, or with `fit` padded to that of the first.
+
+    Raises `DataError` naming a picture of another size.
+    """
     if not paths:
         raise DataError(f"No pictures to animate (looked for {' '.join(sorted(IMAGE_SUFFIXES))}).")
     first = np.asarray(read_image(paths[0]))
@@ -84,7 +87,9 @@ def from_files(paths: Sequence[Path]) -> Frames:
 
     def load(index: int) -> Bytes:
         picture = read_image(paths[index])
-        if picture.size != (width, height):
+        if fit:
+            picture = fit_image(picture, (width, height), fit="pad")
+        elif picture.size != (width, height):
             raise DataError(
                 f"'{clean(paths[index])}' is {picture.width}x{picture.height} px and the first frame {width}x{height}. "
                 "Frames must be of one size: give --size, or take the odd ones out."
