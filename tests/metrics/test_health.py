@@ -33,8 +33,11 @@ HELD_OUT = _pictures(60, 1)
 FRESH = to_float(_pictures(300, 2))
 
 
+MONITOR = HealthMonitor(REALS, HELD_OUT, seed=0, device="cpu", num_fakes=128)
+
+
 def _measure(fakes: torch.Tensor, monitor: HealthMonitor | None = None) -> Measures:
-    monitor = monitor or HealthMonitor(REALS, HELD_OUT, seed=0, device="cpu", num_fakes=128)
+    monitor = monitor or MONITOR
     return monitor.measure(lambda n, net: fakes[:n])
 
 
