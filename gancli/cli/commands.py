@@ -6,6 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gancli.cli.curate import curate
+from gancli.cli.gif import gif
+from gancli.cli.interpolate import interpolate
+from gancli.cli.sample import sample
+from gancli.cli.scrape import scrape
+from gancli.cli.train import train
+
 __all__ = ["COMMANDS", "Command"]
 
 COLLECT = "Collect"
@@ -24,4 +31,66 @@ class Command:
     examples: tuple[str, ...]
 
 
-COMMANDS: tuple[Command, ...] = ()
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="scrape",
+        panel=COLLECT,
+        function=scrape,
+        examples=(
+            'gan scrape "snowy mountains"',
+            "gan scrape desert alps --from demo -n 200 --label-by-query",
+            "gan scrape --urls list.txt --min-side 64 -o photos",
+            'gan scrape "snowy mountains" | gan curate | gan train --model wgan-gp --size 64',
+        ),
+    ),
+    Command(
+        name="curate",
+        panel=COLLECT,
+        function=curate,
+        examples=(
+            "gan curate snowy-mountains --size 64",
+            "gan curate photos more-photos --fit smart --drop blurry --drop dark -o set",
+            'gan scrape "snowy mountains" | gan curate --mirror',
+        ),
+    ),
+    Command(
+        name="train",
+        panel=TRAIN,
+        function=train,
+        examples=(
+            "gan train snowy-mountains-64 --model dcgan --minutes 15",
+            "gan train idx:mnist --model vanilla --epochs 30",
+            "gan train photos --size 96x64 --batch 32 --kimg 500 --dry-run",
+        ),
+    ),
+    Command(
+        name="sample",
+        panel=SHOW,
+        function=sample,
+        examples=(
+            "gan sample runs/dcgan-mountains-64 -n 64",
+            "gan sample --seeds 3,14,15-20 --captions",
+            "gan sample runs/dcgan-mountains-64/last.pt --best 16 --of 256",
+        ),
+    ),
+    Command(
+        name="interpolate",
+        panel=SHOW,
+        function=interpolate,
+        examples=(
+            "gan interpolate runs/dcgan-mountains-64 --seeds 3,14,15 --even",
+            "gan interpolate -o walk.gif",
+            "gan interpolate --strip 10",
+        ),
+    ),
+    Command(
+        name="gif",
+        panel=SHOW,
+        function=gif,
+        examples=(
+            "gan gif runs/dcgan-mountains-64 --caption",
+            "gan interpolate | gan gif --max-mb 8",
+            "gan gif walk/ --boomerang -o walk.webp",
+        ),
+    ),
+)

@@ -1,1 +1,8 @@
-"""scrape/providers"""
+"""The sites that can be searched, one file each. Importing this package registers all of them."""
+
+from __future__ import annotations
+
+from gancli.scrape.providers import demo, wikimedia
+from gancli.scrape.providers.base import PROVIDERS, Provider, choose
+
+__all__ = ["PROVIDERS", "Provider", "choose", "demo", "wikimedia"]

@@ -1,0 +1,316 @@
+"""gan scrape: from a query to a raw set."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gancli.cli.options import OUTPUT_PANEL, JsonOption, QuietOption, VerboseOption
+from gancli.cli.output import Output
+from gancli.errors import ScrapeError, UsageError
+from gancli.text import clean, plural
+
+if TYPE_CHECKING:
+    from gancli.scrape import Finished, ScrapeConfig
+
+__all__ = ["scrape"]
+
+_SEARCH = "What to look for"
+_FILTER = "Which pictures"
+_FETCH = "How to fetch"
+
+
+def scrape(
+    queries: Annotated[
+        list[str] | None, typer.Argument(metavar="QUERY...", help="What to look for; each argument is one query.")
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            "--count",
+            "-n",
+            help="How many pictures in all, shared over the queries. Default: 500; with --urls the whole list.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="NAME",
+            help="Where to look (repeatable): auto (openverse, wikimedia), openverse, wikimedia, pixabay, flickr, "
+            "demo, bing, duckduckgo. The last two state no licences, and their terms forbid automated access.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", metavar="QUERY", help="A variant of the first query.", rich_help_panel=_SEARCH),
+    ] = None,
+    urls: Annotated[
+        str | None,
+        typer.Option(
+            "--urls", metavar="FILE|-", help="A list of addresses instead of a search.", rich_help_panel=_SEARCH
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the demo's painter.", rich_help_panel=_SEARCH)] = 0,
+    license_: Annotated[
+        str | None,
+        typer.Option(
+            "--license",
+            metavar="RULE",
+            help="What each licence must allow: public, commercial, modify or any. Default: modify.",
+            rich_help_panel=_FILTER,
+        ),
+    ] = None,
+    min_side: Annotated[
+        int, typer.Option("--min-side", help="Shortest side allowed, in pixels.", rich_help_panel=_FILTER)
+    ] = 160,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", help="small, medium, large or wallpaper, where the site can.", rich_help_panel=_FILTER),
+    ] = None,
+    colour: Annotated[
+        str | None, typer.Option("--colour", "--color", help="E.g. red, where the site can.", rich_help_panel=_FILTER)
+    ] = None,
+    type_: Annotated[
+        str | None, typer.Option("--type", help="E.g. photo, where the site can.", rich_help_panel=_FILTER)
+    ] = None,
+    safe: Annotated[str, typer.Option("--safe", help="off, moderate or strict.", rich_help_panel=_FILTER)] = "moderate",
+    watermark_hosts: Annotated[
+        bool,
+        typer.Option(
+            "--watermark-hosts", help="Also from agencies that print over their previews.", rich_help_panel=_FILTER
+        ),
+    ] = False,
+    ignore_optout: Annotated[
+        bool,
+        typer.Option("--ignore-optout", help="Also what sites ask not to collect.", rich_help_panel=_FILTER),
+    ] = False,
+    workers: Annotated[int, typer.Option("--workers", help="Downloads at a time.", rich_help_panel=_FETCH)] = 16,
+    per_host: Annotated[
+        int, typer.Option("--per-host", help="Downloads at a time from one host.", rich_help_panel=_FETCH)
+    ] = 2,
+    gap: Annotated[
+        float, typer.Option("--gap", help="Seconds between requests to one host.", rich_help_panel=_FETCH)
+    ] = 0.5,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds a file may take.", rich_help_panel=_FETCH)] = 60,
+    max_mb: Annotated[float, typer.Option("--max-mb", help="Largest file, in MB.", rich_help_panel=_FETCH)] = 30,
+    allow_private: Annotated[
+        bool,
+        typer.Option("--allow-private", help="Also loopback and private networks, any port.", rich_help_panel=_FETCH),
+    ] = False,
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--endpoint",
+            metavar="NAME=URL",
+            help="Ask another host for a provider (repeatable).",
+            rich_help_panel=_FETCH,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The raw set. Default: named after the query.", rich_help_panel=OUTPUT_PANEL),
+    ] = None,
+    label_by_query: Annotated[
+        bool, typer.Option("--label-by-query", help="Each query is a class.", rich_help_panel=OUTPUT_PANEL)
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 3 when fewer are found than asked.", rich_help_panel=OUTPUT_PANEL)
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print what was found as JSON lines; fetch nothing.", rich_help_panel=OUTPUT_PANEL
+        ),
+    ] = False,
+    doctor: Annotated[
+        bool, typer.Option("--doctor", help="Ask each provider once and say how it is.", rich_help_panel=OUTPUT_PANEL)
+    ] = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Collect pictures for a training set: found by a query, with licence and origin of each written down.
+
+    Makes a raw set (a folder with images/, manifest.jsonl and CREDITS.md). The same command again tops it up.
+    """
+    output = Output(json=json, quiet=quiet, verbose=verbose)
+    from gancli.scrape import ScrapeConfig
+
+    lines = _stdin_lines() if urls == "-" else None
+    config = ScrapeConfig(
+        queries=tuple(queries or ()) or (("landscape",) if doctor else ()),
+        out=out,
+        count=count,
+        sources=tuple(sources or ("auto",)),
+        license=license_,
+        min_side_px=min_side,
+        size=size,
+        colour=colour,
+        type=type_,
+        also=tuple(also or ()),
+        urls=Path(urls) if urls is not None and lines is None else None,
+        url_lines=lines,
+        safe=safe,
+        label_by_query=label_by_query,
+        endpoints=_endpoints(endpoint or []),
+        timeout_s=timeout,
+        max_mb=max_mb,
+        per_host=per_host,
+        gap_s=gap,
+        workers=workers,
+        ignore_optout=ignore_optout,
+        allow_private=allow_private,
+        watermark_hosts=watermark_hosts,
+        seed=seed,
+    )
+    if dry_run:
+        _print_results(config, output)
+        return
+    finished = _fill(config, output)
+    _close(finished, output, strict=strict)
+
+
+def _endpoints(given: list[str]) -> dict[str, str]:
+    found = {}
+    for text in given:
+        name, equals, url = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--endpoint '{text}' is not usable; give NAME=URL, e.g. wikimedia=http://127.0.0.1:8080.")
+        found[name.strip()] = url.strip()
+    return found
+
+
+def _stdin_lines() -> tuple[str, ...]:
+    """The lines of stdin, so that nothing in the core reads it."""
+    return tuple(line.decode("utf-8", "replace")[:64_000] for line in sys.stdin.buffer)
+
+
+def _plan(config: ScrapeConfig, output: Output) -> None:
+    from gancli.scrape.run import providers_of, set_folder
+
+    folder = set_folder(config)
+    if config.has_list:
+        what = f"the list '{config.urls.name}'" if config.urls is not None else "the list on stdin"
+        output.note(f"Fetching {what} into {clean(folder)}/")
+    else:
+        providers = providers_of(config)
+        words = ", ".join(f'"{query}"' for query in config.queries)
+        number = plural(config.count or 500, "picture")
+        output.note(f"Looking for {number} of {words} at {', '.join(p.name for p in providers)}, into {clean(folder)}/")
+        for provider in providers:
+            if provider.terms:
+                output.note(f"  {provider.name}: {provider.terms}")
+    output.note(
+        f"  licence: {config.rule if not config.has_list else config.license or 'any'}, at least {config.min_side_px} "
+        f"pixels, {config.workers} at a time, {config.per_host} per host, {config.gap_s:g} s apart"
+    )
+    if config.ignore_optout:
+        output.warn("--ignore-optout: pictures are taken whose sites ask that they are not. The manifest says so.")
+
+
+def _fill(config: ScrapeConfig, output: Output) -> Finished:
+    """Runs the scrape and shows how it goes; an interruption still prints where the set is."""
+    from gancli.scrape import Finished, Forecast, Notice, Outcome, Started, scrape
+
+    _plan(config, output)
+    finished: Finished | None = None
+    folder: Path | None = None
+    began = time.monotonic()
+    stream = scrape(config)
+    started = next(stream)
+    assert isinstance(started, Started)
+    folder = started.folder
+    if started.kept:
+        output.note(f"  {plural(started.kept, 'picture')} there already")
+    left_out = 0
+    try:
+        with output.progress(None if started.asked is None else max(0, started.asked - started.kept), "kept") as bar:
+            for event in stream:
+                if isinstance(event, Outcome):
+                    left_out += event.status != "ok"
+                    bar.advance(1 if event.status == "ok" else 0, f"{left_out} left out")
+                    if event.status != "ok":
+                        output.detail(f"{event.status}: {event.reason}: {event.result.url}")
+                elif isinstance(event, Notice):
+                    if event.kind in ("end", "empty"):
+                        output.detail(f"{event.message} ({event.found} results)")
+                    else:
+                        output.warn(event.message)
+                elif isinstance(event, Forecast):
+                    _forecast(event, output)
+                elif isinstance(event, Finished):
+                    finished = event
+    except KeyboardInterrupt:
+        stream.close()  # type: ignore[attr-defined]
+        output.error("interrupted; what was fetched so far is kept, and the same command goes on from there")
+        output.artefact(folder, interrupted=True)
+        raise typer.Exit(130) from None
+    assert finished is not None
+    seconds = time.monotonic() - began
+    output.detail(f"{finished.requests} requests, {finished.bytes / 1e6:.1f} MB, {seconds:.1f} s")
+    return finished
+
+
+def _forecast(event: object, output: Output) -> None:
+    from gancli.scrape import Forecast
+
+    assert isinstance(event, Forecast)
+    line = f'"{clean(event.query, 80)}" may give about {plural(event.about, "picture")}'
+    if event.variants:
+        line += "; more with " + ", ".join(f'"{clean(v, 80)}"' for v in event.variants)
+    output.note(line)
+
+
+def _close(finished: Finished, output: Output, *, strict: bool) -> None:
+    """The table of why, then the path; or the error when there is nothing at all."""
+    rows: list[tuple[object, object]] = []
+    if finished.asked is not None:
+        rows.append(("asked", finished.asked))
+    rows.append(("kept", finished.kept))
+    rows += list(finished.left_out.items())
+    output.table("Pictures", ("what became of them", "number"), rows)
+    if finished.kept == 0:
+        raise ScrapeError(_why_nothing(finished))
+    if finished.asked is not None and finished.kept < finished.asked:
+        said = dict.fromkeys(clean(notice.message) for notice in finished.notices)
+        why = "; ".join(message.rstrip(".") for message in said) or "no more were found"
+        output.note(f"Fewer than asked: {why}.")
+    output.artefact(
+        finished.folder,
+        asked=finished.asked,
+        kept=finished.kept,
+        added=finished.added,
+        left_out=finished.left_out,
+    )
+    if strict and finished.asked is not None and finished.kept < finished.asked:
+        raise typer.Exit(3)
+
+
+def _why_nothing(finished: Finished) -> str:
+    said = "; ".join(dict.fromkeys(clean(notice.message).rstrip(".") for notice in finished.notices))
+    if finished.left_out:
+        reasons = ", ".join(f"{number} {reason}" for reason, number in list(finished.left_out.items())[:4])
+        said = f"{said}; left out: {reasons}" if said else f"left out: {reasons}"
+    return f"No picture was kept ({said or 'nothing was found'}). Try other words, --from, --license or --min-side."
+
+
+def _print_results(config: ScrapeConfig, output: Output) -> None:
+    from gancli.scrape import Notice, find
+
+    found = 0
+    for event in find(config):
+        if isinstance(event, Notice):
+            if event.kind not in ("end",):
+                output.warn(event.message)
+            continue
+        found += 1
+        output.answer(event.fields())
+    if not found:
+        raise ScrapeError("Nothing was found. Try other words, --from, --license or --min-side.")

@@ -1,0 +1,164 @@
+"""Asking a provider for a page: its gap, its key, its cookies, its retries. One request at a time for each provider."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import Mapping
+from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
+
+from gancli.scrape.download import MAX_HOPS, retry_after_s
+from gancli.scrape.hosts import MAX_PARK_S
+from gancli.scrape.http import Answer, Clock, FetchError, Web
+from gancli.scrape.providers.base import (
+    Page,
+    Provider,
+    ProviderChanged,
+    ProviderError,
+    ProviderNoKey,
+    Search,
+    State,
+)
+
+__all__ = ["Asker", "Interrupted", "key_of", "missing_key", "near_endpoints"]
+
+log = logging.getLogger(__name__)
+
+_PAGE_S = 30.0
+_PAGE_BYTES = 16_000_000
+_TRIES = 3
+_BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+class Interrupted(Exception):
+    """The search was ended from outside."""
+
+
+def key_of(provider: Provider) -> str | None:
+    """The key in the environment (GAN_<NAME>_KEY), None when there is none."""
+    if provider.key_name is None:
+        return None
+    key = os.environ.get(provider.key_name, "").strip()
+    return key if key and key.isascii() and key.isprintable() else None
+
+
+def near_endpoints(endpoints: Mapping[str, str]) -> frozenset[tuple[str, int]]:
+    """The (host, port) pairs that a person named as endpoints."""
+    return frozenset((p.hostname or "", _port(p)) for p in (urlsplit(url) for url in endpoints.values()))
+
+
+class Asker:
+    """Asks providers for pages. `stop` ends every wait."""
+
+    def __init__(self, web: Web, endpoints: Mapping[str, str], stop: threading.Event) -> None:
+        self._web = web
+        self._endpoints = endpoints
+        self._stop = stop
+        self._locks: dict[str, threading.Lock] = {}
+        self._last: dict[str, float] = {}
+        self._cookies: dict[str, dict[str, str]] = {}
+        self._lock = threading.Lock()
+
+    def page(self, provider: Provider, search: Search, state: State) -> Page:
+        """The next page. Raises `ProviderError`s, or `Interrupted`."""
+        if provider.is_local:
+            return provider.parse(b"", search, state)
+        with self._lock:
+            lock = self._locks.setdefault(provider.name, threading.Lock())
+        with lock:
+            return provider.parse(self._ask(provider, search, state), search, state)
+
+    def _ask(self, provider: Provider, search: Search, state: State) -> bytes:
+        for attempt in range(1, _TRIES + 1):
+            wait_s = random.uniform(0.5, 1.0) * 2**attempt
+            try:
+                answer = self._send(provider, search, state)
+            except FetchError as error:
+                if not error.transient or attempt == _TRIES:
+                    raise ProviderError(f"{provider.name} could not be reached ({error.reason}).") from error
+            else:
+                if answer.status < 400:
+                    return answer.body
+                explained = provider.explain(answer.status, answer.body)
+                asked_s = retry_after_s(answer.header("retry-after"))
+                may_pass = answer.status in (408, 425, 500, 502, 503, 504) or (
+                    answer.status == 429 and asked_s is not None and asked_s <= MAX_PARK_S
+                )
+                if not may_pass or attempt == _TRIES:
+                    raise explained
+                wait_s = max(wait_s, min(asked_s or 0.0, MAX_PARK_S))
+            self._wait(wait_s)
+        raise ProviderError(f"{provider.name} could not be reached.")
+
+    def _send(self, provider: Provider, search: Search, state: State) -> Answer:
+        """One request with its redirects, which are followed only on the provider's own site: they carry the key."""
+        self._keep_gap(provider)
+        request = provider.build_request(search, state)
+        endpoint = self._endpoints.get(provider.name, provider.endpoint).rstrip("/")
+        url = f"{endpoint}{request.path}"
+        if request.params:
+            url += "?" + urlencode(request.params, encoding="utf-8", errors="replace")
+        headers = {"Accept-Encoding": "gzip", **request.headers}
+        if request.browser:
+            headers["User-Agent"] = _BROWSER
+        for _ in range(MAX_HOPS + 1):
+            cookies = self._cookies.setdefault(provider.name, {})
+            if cookies:
+                headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+            answer = self._web.get(url, clock=Clock(_PAGE_S), max_bytes=_PAGE_BYTES, headers=headers, trusted=True)
+            _take_cookies(answer, cookies)
+            if answer.location is None:
+                return answer
+            if not _same_site(endpoint, answer.location):
+                raise ProviderChanged(f"{provider.name} leads to another site.")
+            url = urljoin(url, answer.location)
+        raise ProviderChanged(f"{provider.name} leads in a circle.")
+
+    def _keep_gap(self, provider: Provider) -> None:
+        gap_s = provider.min_gap_s * random.uniform(1.0, 1.3)
+        endpoint = urlsplit(self._endpoints.get(provider.name, ""))
+        if endpoint.hostname and self._web.guard.is_near(endpoint.hostname, _port(endpoint)):
+            gap_s = 0.0
+        wait_s = self._last.get(provider.name, 0.0) + gap_s - time.monotonic()
+        if wait_s > 0:
+            self._wait(wait_s)
+        if self._stop.is_set():
+            raise Interrupted
+        self._last[provider.name] = time.monotonic()
+
+    def _wait(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise Interrupted
+
+
+def _take_cookies(answer: Answer, cookies: dict[str, str]) -> None:
+    for line in answer.headers.get("set-cookie", ()):
+        found = re.match(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]{1,100})=([\x21\x23-\x3a\x3c-\x7e]{0,1000})", line)
+        if found and len(cookies) < 30:
+            cookies[found[1]] = found[2]
+
+
+def _same_site(endpoint: str, location: str) -> bool:
+    """Does `location` stay at the endpoint's host and port, or lead from http to https there?"""
+    here, there = urlsplit(endpoint), urlsplit(location)
+    try:
+        if there.hostname != here.hostname:
+            return False
+        return _port(there) == _port(here) or (here.scheme, there.scheme, there.port) == ("http", "https", None)
+    except ValueError:
+        return False
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def missing_key(provider: Provider) -> ProviderNoKey | None:
+    """What to say when a provider needs a key that is not there."""
+    if provider.key_name is None or key_of(provider) is not None:
+        return None
+    return ProviderNoKey(f"{provider.name} needs a key: set {provider.key_name} to yours.")

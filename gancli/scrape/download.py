@@ -1,0 +1,391 @@
+"""The downloader: from a result to a file and an outcome, by a pool of threads that keeps to every limit."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import SplitResult, urljoin
+
+from gancli.images import ImageError, measure_image, sniff
+from gancli.scrape.config import ScrapeConfig
+from gancli.scrape.guard import Refused, split_url
+from gancli.scrape.hosts import MAX_PARK_S, Hosts, host_key
+from gancli.scrape.http import Answer, Clock, FetchError, TooLarge, Web
+from gancli.scrape.optout import MAX_ROBOTS_BYTES, Robots, header_opt_out
+from gancli.scrape.rawset import Piece, RawSet
+from gancli.scrape.results import DUP, FAIL, MAX_URL, OK, SKIP, Outcome, Result
+from gancli.scrape.settled import OPT_OUT, TOO_MANY_BYTES, TOO_SMALL, is_final_status
+
+__all__ = ["Downloader", "retry_after_s"]
+
+log = logging.getLogger(__name__)
+
+MAX_HOPS = 5
+MAX_TRIES = 4
+MAX_PIXELS = 40_000_000
+_RETRY_STATUSES = {408, 425, 429, 500, 502, 503, 504, *range(520, 525)}
+_BACKOFF_S, _MAX_BACKOFF_S = 0.5, 30.0
+_DECODE_BYTES = 128_000_000
+_ROBOTS_S = 15.0
+
+
+@dataclass(eq=False)
+class _Job:
+    """One result on its way: where it is tried, how often, how long."""
+
+    result: Result
+    addresses: tuple[str, ...]
+    clock: Clock
+    url: str = ""
+    at: int = 0
+    hops: int = 0
+    tries: int = 0
+    requests: int = 0
+    http_status: int | None = None
+    visited: set[str] = field(default_factory=set)
+
+
+class _Room:
+    """A bounded memory that threads share: `hold(n)` waits until n bytes are free; one too large waits to be alone."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._free = total, total
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def hold(self, count: int) -> Iterator[None]:
+        count = min(count, self._total)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= count)
+            self._free -= count
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += count
+                self._changed.notify_all()
+
+
+class Downloader:
+    """`submit` results; each ends in one call of `finish`, from any thread, its outcome already in the journal."""
+
+    def __init__(
+        self,
+        config: ScrapeConfig,
+        raw_set: RawSet,
+        web: Web,
+        finish: Callable[[Outcome], None],
+        paint: Callable[[str], bytes],
+        broken: Callable[[BaseException], None],
+    ) -> None:
+        self._config = config
+        self._set = raw_set
+        self._web = web
+        self._finish = finish
+        self._paint = paint
+        self._broken = broken
+        self._hosts: Hosts[_Job] = Hosts(per_host=config.per_host)
+        self._room = _Room(_DECODE_BYTES)
+        self._robots: dict[str, Robots] = {}
+        self._robots_locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"download-{i}", daemon=True) for i in range(config.workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, result: Result) -> None:
+        """Queues a result."""
+        addresses = result.addresses or (result.url,)
+        job = _Job(result, addresses, Clock(self._config.timeout_s), url=addresses[0])
+        self._queue(job)
+
+    def close(self) -> None:
+        """Ends all threads; what is under way is given up."""
+        self._hosts.close()
+        self._web.interrupt()
+        for thread in self._threads:
+            thread.join(timeout=10)
+
+    # ---- the queue ------------------------------------------------------------------------------------------------
+
+    def _queue(self, job: _Job, *, wait_s: float = 0.0, first: bool = False) -> None:
+        if job.url.startswith("demo:"):
+            self._hosts.add(f"demo:{id(job) % self._config.workers}", job, gap_s=0.0)
+            return
+        try:
+            if len(job.url) > MAX_URL:
+                raise Refused("address too long")
+            parts = split_url(job.url, any_port=self._config.allow_private)
+        except Refused as error:
+            self._end(job, SKIP, str(error))
+            return
+        host = parts.hostname or ""
+        gap_s = self._config.gap_s
+        if gap_s and self._config.allow_private and self._web.guard.is_near(host, _port(parts)):
+            gap_s = 0.0
+        self._hosts.add(host_key(host), job, gap_s=gap_s, wait_s=wait_s, first=first)
+
+    def _work(self) -> None:
+        while (taken := self._hosts.take()) is not None:
+            key, job = taken
+            try:
+                again = self._attempt(key, job)
+            except BaseException as error:  # noqa: BLE001 - a thread has nobody above it: the main one raises it
+                self._broken(error)
+                return
+            finally:
+                self._hosts.done(key)
+            if again is not None:
+                again()
+
+    def _attempt(self, key: str, job: _Job) -> Callable[[], None] | None:
+        """One request for `job`; returns what is to be done once the host's place is free again."""
+        if job.url.startswith("demo:"):
+            return self._take_painting(job)
+        given_up = self._hosts.given_up(key)
+        if given_up is not None:
+            return self._next_address(job, FetchError(given_up, transient=True))
+        piece = self._set.piece()
+        try:
+            refusal = None if self._config.ignore_optout else self._ask_robots(job.url)
+            if refusal is not None:
+                raise refusal
+            job.requests += 1
+            answer = self._fetch(job, piece)
+            job.http_status = answer.status
+            return self._judge(key, job, answer, piece)
+        except FetchError as error:
+            return self._failed(job, error)
+        finally:
+            piece.drop()
+
+    def _fetch(self, job: _Job, piece: Piece) -> Answer:
+        headers = {"Accept": "image/*,*/*;q=0.5"}
+        if job.result.referer:
+            headers["Referer"] = job.result.referer
+
+        def admit(got: Mapping[str, tuple[str, ...]]) -> None:
+            reason = None if self._config.ignore_optout else header_opt_out(got)
+            if reason is not None:
+                raise FetchError(reason, transient=False, skip=True)
+
+        return self._web.get(
+            job.url,
+            clock=job.clock,
+            max_bytes=int(self._config.max_mb * 1e6),
+            headers=headers,
+            admit=admit,
+            wants=_not_an_image,
+            sink=piece.write,
+        )
+
+    # ---- answers --------------------------------------------------------------------------------------------------
+
+    def _judge(self, key: str, job: _Job, answer: Answer, piece: Piece) -> Callable[[], None] | None:
+        status = answer.status
+        if answer.location is not None:
+            return self._redirect(job, answer.location)
+        if 200 <= status < 300:
+            self._hosts.answered(key)
+            return self._keep(job, piece)
+        error = FetchError(f"HTTP {status}", transient=not is_final_status(status))
+        if status in (429, 503):
+            wait_s = retry_after_s(answer.header("retry-after"))
+            self._hosts.refused(key, f"HTTP {status}", for_good=wait_s is not None and wait_s > MAX_PARK_S)
+            if wait_s is not None and wait_s <= MAX_PARK_S:
+                self._hosts.park(key, wait_s)
+        if status in _RETRY_STATUSES:
+            return self._failed(job, error)
+        return self._next_address(job, error)
+
+    def _redirect(self, job: _Job, location: str) -> Callable[[], None] | None:
+        job.hops += 1
+        job.visited.add(job.url)
+        if job.hops > MAX_HOPS or location in job.visited:
+            return self._next_address(job, FetchError("too many redirects", transient=False))
+        job.url = location
+        return lambda: self._queue(job, first=True)
+
+    def _failed(self, job: _Job, error: FetchError) -> Callable[[], None] | None:
+        """A request that gave nothing: again after a pause, at another address, or the end."""
+        if error.skip:
+            if not isinstance(error, TooLarge):
+                self._end(job, SKIP, error.reason)
+                return None
+            if job.at + 1 < len(job.addresses):
+                return self._next_address(job, error)
+            self._end(job, SKIP, TOO_MANY_BYTES, bytes=error.size)
+            return None
+        if not error.transient or job.clock.left_s < 1 or error.reason == "the name does not resolve":
+            return self._next_address(job, error)
+        job.tries += 1
+        if job.tries >= MAX_TRIES:
+            return self._next_address(job, error)
+        wait_s = random.uniform(0, min(_MAX_BACKOFF_S, _BACKOFF_S * 2**job.tries))
+        return lambda: self._queue(job, wait_s=wait_s)
+
+    def _next_address(self, job: _Job, error: FetchError) -> Callable[[], None] | None:
+        if job.at + 1 < len(job.addresses) and job.clock.left_s > 0:
+            job.at += 1
+            job.url = job.addresses[job.at]
+            job.hops, job.tries = 0, 0
+            return lambda: self._queue(job)
+        self._end(job, FAIL, error.reason, final=not error.transient)
+        return None
+
+    # ---- content --------------------------------------------------------------------------------------------------
+
+    def _keep(self, job: _Job, piece: Piece) -> Callable[[], None] | None:
+        if piece.size == 0:
+            return self._next_address(job, FetchError("empty file", transient=False))
+        source = piece.source()
+        kind = sniff(source if isinstance(source, bytes) else _head(source))
+        try:
+            if self._config.check_images:
+                width, height = measure_image(source, max_pixels=MAX_PIXELS, room=self._room.hold)
+            else:
+                width = height = 0
+        except ImageError as error:
+            return self._next_address(job, FetchError(_why_no_image(error.reason), transient=False))
+        if self._config.check_images and min(width, height) < self._config.min_side_px:
+            if job.at + 1 < len(job.addresses):
+                return self._next_address(job, FetchError(TOO_SMALL, transient=False))
+            self._end(job, SKIP, f"{TOO_SMALL} (under {self._config.min_side_px})", size=(width, height))
+            return None
+        file, is_new = self._set.keep(piece, kind or "bin")
+        outcome = self._outcome(
+            job,
+            OK if is_new else DUP,
+            "" if is_new else "same bytes as another picture",
+            sha256=piece.sha256,
+            bytes=piece.size,
+            width=width or None,
+            height=height or None,
+            format=kind,
+            file=file if is_new else None,
+            more={} if is_new else {"duplicate_of": file},
+        )
+        self._report(outcome)
+        return None
+
+    def _take_painting(self, job: _Job) -> Callable[[], None] | None:
+        piece = self._set.piece()
+        job.requests += 1
+        try:
+            piece.write(self._paint(job.url))
+            return self._keep(job, piece)
+        finally:
+            piece.drop()
+
+    # ---- outcomes -------------------------------------------------------------------------------------------------
+
+    def _end(
+        self,
+        job: _Job,
+        status: str,
+        reason: str,
+        *,
+        final: bool | None = None,
+        size: tuple[int, int] | None = None,
+        bytes: int | None = None,
+    ) -> None:
+        more = {} if final is None else {"final": final}
+        width, height = size or (None, None)
+        self._report(self._outcome(job, status, reason, bytes=bytes, width=width, height=height, more=more))
+
+    def _outcome(self, job: _Job, status: str, reason: str, **values: object) -> Outcome:
+        return Outcome(
+            status=status,
+            reason=reason,
+            result=job.result,
+            final_url=job.url if job.requests and not job.url.startswith("demo:") else None,
+            http_status=job.http_status,
+            attempts=job.requests,
+            **values,  # type: ignore[arg-type]
+        )
+
+    def _report(self, outcome: Outcome) -> None:
+        if outcome.reason == "interrupted":
+            return
+        self._set.record(outcome)
+        self._finish(outcome)
+
+    # ---- robots.txt -----------------------------------------------------------------------------------------------
+
+    def _ask_robots(self, url: str) -> FetchError | None:
+        """Why robots.txt keeps us from `url`, or None. Asked once for each origin."""
+        parts = split_url(url, any_port=True)
+        origin = f"{parts.scheme}://{parts.netloc}".lower()
+        with self._lock:
+            lock = self._robots_locks.setdefault(origin, threading.Lock())
+        with lock:
+            robots = self._robots.get(origin)
+            if robots is None:
+                robots = self._robots[origin] = self._read_robots(origin)
+        if robots.refusal is not None:
+            return FetchError(robots.refusal, transient=True)
+        if not robots.allows(url):
+            return FetchError(f"{OPT_OUT}: robots.txt", transient=False, skip=True)
+        return None
+
+    def _read_robots(self, origin: str) -> Robots:
+        url = f"{origin}/robots.txt"
+        for _ in range(MAX_HOPS + 1):
+            try:
+                body = bytearray()
+                answer = self._web.get(url, clock=Clock(_ROBOTS_S), max_bytes=2 * MAX_ROBOTS_BYTES, sink=body.extend)
+            except TooLarge:
+                return Robots.from_answer(200, bytes(body))
+            except FetchError as error:
+                if error.skip:
+                    return Robots()  # the picture itself meets the same refusal
+                return Robots(refusal=error.reason)
+            if answer.location is None:
+                return Robots.from_answer(answer.status, bytes(body))
+            url = urljoin(url, answer.location)
+        return Robots()
+
+
+def retry_after_s(value: str) -> float | None:
+    """The seconds that a Retry-After header asks to wait (a number or an HTTP date); None when it says nothing."""
+    value = value.split(",")[0].strip() if value[:1].isdigit() else value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        when = parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+
+
+def _not_an_image(head: bytes) -> str | None:
+    if sniff(head) is not None:
+        return None
+    try:
+        measure_image(head)
+    except ImageError as error:
+        return _why_no_image(error.reason)
+    return None
+
+
+def _why_no_image(reason: str) -> str:
+    return reason if reason == "not an image" else f"not an image ({reason})"
+
+
+def _head(path: object) -> bytes:
+    with open(str(path), "rb") as file:
+        return file.read(64)
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or (443 if parts.scheme == "https" else 80)

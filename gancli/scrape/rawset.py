@@ -1,0 +1,193 @@
+"""A raw set on the disk: pictures named by their content, the journal of every address, the credits. It only grows."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from filelock import FileLock, Timeout
+
+from gancli.errors import DataError, DiskError
+from gancli.files import make_folder
+from gancli.manifest import MANIFEST, Journal, Rows, read_manifest, write_credits
+from gancli.scrape.results import OK, Outcome
+
+__all__ = ["Piece", "RawSet", "is_raw_set"]
+
+IMAGES = "images"
+_SUFFIXES = {"jpeg": ".jpg", "tiff": ".tif"}
+_IN_MEMORY = 1_000_000
+_LOCK = ".scrape.lock"
+
+
+def is_raw_set(folder: Path) -> bool:
+    """Was `folder` made by a scrape?"""
+    return (folder / MANIFEST).is_file() and not (folder / "curation.json").exists()
+
+
+class Piece:
+    """The bytes of one file while they arrive: in memory while small, else in a `.part` file that `drop` removes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self._hash = hashlib.sha256()
+        self._pieces: list[bytes] = []
+        self._file: IO[bytes] | None = None
+
+    def write(self, data: bytes) -> None:
+        """Takes the next bytes. Raises `DiskError` when the disk is full."""
+        self._hash.update(data)
+        self.size += len(data)
+        self._pieces.append(data)
+        if self.size > _IN_MEMORY:
+            self._flush()
+
+    def source(self) -> bytes | Path:
+        """The content for a reader: the bytes themselves, or where they lie."""
+        if self._file is None:
+            return b"".join(self._pieces)
+        self._flush()
+        self._file.flush()
+        return self.path
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all bytes so far, in hex."""
+        return self._hash.hexdigest()
+
+    def move(self, target: Path) -> None:
+        """The bytes become the file `target`, whole or not at all."""
+        try:
+            self._flush()
+            if self._file is not None:
+                self._file.close()
+            os.replace(self.path, target)
+        except OSError as error:
+            raise DiskError.from_os(error, target) from error
+
+    def drop(self) -> None:
+        """Forgets the bytes."""
+        if self._file is not None:
+            self._file.close()
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+        self._pieces = []
+
+    def _flush(self) -> None:
+        try:
+            if self._file is None:
+                self._file = self.path.open("wb")
+            self._file.write(b"".join(self._pieces))
+        except OSError as error:
+            raise DiskError.from_os(error, self.path) from error
+        self._pieces = []
+
+
+class RawSet:
+    """A raw set opened by one process. Raises `DataError` for a folder of something else or one that is in use."""
+
+    def __init__(self, folder: Path) -> None:
+        if folder.is_dir() and any(folder.iterdir()) and not is_raw_set(folder) and not _is_begun(folder):
+            raise DataError(f"'{folder}' holds something else than a raw set. Name another place with -o.")
+        self.folder = make_folder(folder)
+        self._images = make_folder(folder / IMAGES)
+        self._lock_file = FileLock(folder / _LOCK, timeout=0)
+        try:
+            self._lock_file.acquire()
+        except Timeout:
+            raise DataError(f"Another 'gan scrape' is filling '{folder}' now. Wait for it, or use -o.") from None
+        except OSError as error:
+            raise DiskError.from_os(error, folder) from error
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        try:
+            self._sweep()
+            self._journal = Journal(folder)
+            self.rows: dict[str, dict[str, Any]] = {}
+            self._files: dict[str, str] = {}
+            rows = read_manifest(folder)
+            self.broken_lines = rows.broken
+            self._read(rows)
+        except BaseException:
+            self._lock_file.release()
+            raise
+
+    def _read(self, rows: Rows) -> None:
+        for row in rows:
+            if row.get("status") == OK:
+                if not self._is_whole(row):
+                    continue  # lost since, or never on the disk when the machine died: to be fetched again
+                self._files[str(row["sha256"])] = str(row["file"])
+            self.rows[row["url"]] = row
+
+    def _is_whole(self, row: dict[str, Any]) -> bool:
+        name, size = row.get("file"), row.get("bytes")
+        if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
+            return False
+        try:
+            return (self.folder / name).stat().st_size == size
+        except OSError:
+            return False
+
+    def _sweep(self) -> None:
+        for path in self._images.glob(".*.part"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def piece(self) -> Piece:
+        """A place for the bytes of the next file."""
+        return Piece(self._images / f".{os.getpid()}-{next(self._numbers)}.part")
+
+    def keep(self, piece: Piece, kind: str) -> tuple[str, bool]:
+        """The file (relative to the set) that holds the bytes of `piece`, and whether it is new."""
+        sha256 = piece.sha256
+        with self._lock:
+            known = self._files.get(sha256)
+            if known is not None:
+                return known, False
+            name = f"{IMAGES}/{sha256[:16]}{_SUFFIXES.get(kind, '.' + kind)}"
+            self._files[sha256] = name
+        try:
+            piece.move(self.folder / name)
+        except BaseException:
+            with self._lock:
+                del self._files[sha256]
+            raise
+        return name, True
+
+    def record(self, outcome: Outcome) -> None:
+        """Writes the outcome down; from then on it is known whatever happens."""
+        row = outcome.row()
+        self._journal.append(row)
+        with self._lock:
+            self.rows[row["url"]] = row
+
+    def close(self) -> None:
+        """Credits, and everything brought to the disk."""
+        try:
+            self._journal.close()
+            write_credits(self.folder, list(self.rows.values()))
+        finally:
+            self._lock_file.release()
+            with contextlib.suppress(OSError):
+                (self.folder / _LOCK).unlink()
+
+    def __enter__(self) -> RawSet:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _is_begun(folder: Path) -> bool:
+    """Does the folder hold nothing but what a start that ended early leaves?"""
+    return {path.name for path in folder.iterdir()} <= {IMAGES, _LOCK}
