@@ -1,0 +1,161 @@
+"""A picture's quality: scores by formula, flags by threshold. Flags never remove anything by themselves.
+
+The formulas are cleanvision's where it has one, taken on the picture at most 256 px long (`SCALE_PX`):
+
+    dark             99th percentile of sqrt(.241 R² + .691 G² + .068 B²) / 255                 flagged below 0.32
+    light            1 - its 5th percentile                                                     below 0.05
+    blurry           at most 64 px long: 1 - exp(-.01 s) of the edges' deviation s, plus the same of the deviation of
+                     the grey histogram's counts where that exceeds .18                         below 0.29
+    low-information  0.1 x entropy of the histogram in bits                                     below 0.3
+    odd-aspect       the shorter side over the longer                                           below 0.35
+    odd-size         sqrt(width x height) outside Q1 - 3 IQR … Q3 + 3 IQR of the set
+    greyscale        channels less than 4 of 255 apart (whatever the mode says)
+    small            the shorter side below the shorter side asked for
+    upscaled         share of the spectrum's energy (grey, windowed, without the lowest 1/32) above half of Nyquist, at
+                     no less than twice the size asked for                                      below 0.0002
+    low-quality      JPEG quality from its quantisation tables                                  below 40
+    few-colours      share of pixels in the 16 most frequent of 4096 colours                    above 0.98
+    bars             rows or columns of one colour along an edge, share of the side             above 0.02
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+__all__ = ["SCALE_PX", "constant_borders", "flags_of", "jpeg_quality", "odd_sizes", "quality_scores", "sharpness"]
+
+SCALE_PX = 256
+_LIMITS = {
+    "dark": 0.32,
+    "light": 0.05,
+    "blurry": 0.29,
+    "low-information": 0.3,
+    "odd-aspect": 0.35,
+    "upscaled": 0.0002,
+    "low-quality": 40.0,
+}
+_OVER = {"few-colours": 0.98, "bars": 0.02}
+_Pixels = npt.NDArray[np.uint8]
+
+
+def quality_scores(work: Image.Image, decoded: Image.Image) -> dict[str, float]:
+    """The scores of one picture: `work` is RGB and at most 256 px long, `decoded` what the decoder gave."""
+    pixels = np.asarray(work).astype(np.float32)
+    bright = np.sqrt(pixels**2 @ np.array([0.241, 0.691, 0.068], np.float32)) / 255
+    low, high = np.percentile(bright, (5, 99))
+    width, height = decoded.size
+    return {
+        "dark": float(high),
+        "light": float(1 - low),
+        "blurry": _blur_score(work),
+        "low-information": min(1.0, 0.1 * work.entropy()),
+        "odd-aspect": min(width / height, height / width),
+        "upscaled": _fine_energy(decoded),
+        "few-colours": _few_colours(np.asarray(work)),
+        "bars": max(constant_borders(work)),
+    }
+
+
+def flags_of(scores: dict[str, float]) -> list[str]:
+    """The flags that follow from a picture's own scores, in the order of the scores."""
+    flags = [name for name, limit in _LIMITS.items() if name in scores and scores[name] < limit]
+    return flags + [name for name, limit in _OVER.items() if scores.get(name, 0.0) > limit]
+
+
+def odd_sizes(sizes: list[tuple[int, int]]) -> list[bool]:
+    """Which of the (width, height) lie far outside the others: sqrt of the area beyond three interquartile ranges."""
+    if len(sizes) < 4:
+        return [False] * len(sizes)
+    roots = np.sqrt([width * height for width, height in sizes])
+    low, high = np.percentile(roots, (25, 75))
+    reach = 3 * (high - low)
+    if reach <= 0:
+        return [False] * len(sizes)
+    return [bool(root < low - reach or root > high + reach) for root in roots]
+
+
+def _blur_score(work: Image.Image) -> float:
+    scale = max(work.size) / 64
+    small = work.convert("L")
+    if scale > 1:
+        small = small.resize((max(1, int(work.width // scale)), max(1, int(work.height // scale))))
+    edges = float(np.asarray(small.filter(ImageFilter.FIND_EDGES)).std())
+    counts = float(np.std(small.histogram()))
+    spread = 1 - math.exp(-0.01 * counts)
+    return min(1.0, 1 - math.exp(-0.01 * edges) + (spread if spread > 0.18 else 0.0))
+
+
+def _fine_energy(decoded: Image.Image) -> float:
+    """The share of the spectrum above half of Nyquist in the middle 256 px; 1 where it is too small or flat to say."""
+    side = min(256, *decoded.size)
+    if side < 32:
+        return 1.0
+    left, top = (decoded.width - side) // 2, (decoded.height - side) // 2
+    grey = np.asarray(decoded.crop((left, top, left + side, top + side)).convert("L")).astype(np.float32)
+    if float(grey.std()) < 4:
+        return 1.0
+    window = np.hanning(side).astype(np.float32)
+    power = np.abs(np.fft.rfft2((grey - grey.mean()) * window[:, None] * window[None, :])) ** 2
+    radius = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None, :])
+    total = float(power[radius > 1 / 64].sum())
+    return float(power[radius > 0.25].sum()) / total if total > 0 else 1.0
+
+
+def _few_colours(pixels: _Pixels) -> float:
+    bins = (pixels >> 4).astype(np.int32) @ np.array([256, 16, 1], np.int32)
+    counts = np.bincount(bins.reshape(-1), minlength=4096)
+    return float(np.sort(counts)[-16:].sum() / counts.sum())
+
+
+def constant_borders(work: Image.Image, tolerance: float = 4.0) -> tuple[float, float, float, float]:
+    """How much of each side (left, top, right, bottom; 0..1) is a border of one colour; all 0 for a flat picture.
+
+    A row belongs to the border while its pixels stay within `tolerance` of the colour of the outermost row.
+    """
+    pixels = np.asarray(work.convert("RGB")).astype(np.float32)
+    shares = [
+        _border(side, tolerance)
+        for side in (pixels.transpose(1, 0, 2), pixels, pixels[:, ::-1].transpose(1, 0, 2), pixels[::-1])
+    ]
+    if shares[0] + shares[2] >= 0.9 or shares[1] + shares[3] >= 0.9:
+        return 0.0, 0.0, 0.0, 0.0
+    return shares[0], shares[1], shares[2], shares[3]
+
+
+def _border(rows: npt.NDArray[np.float32], tolerance: float) -> float:
+    colour = np.median(rows[0], axis=0)
+    if float(np.abs(rows[0] - colour).mean()) > tolerance:
+        return 0.0
+    same = np.abs(rows - colour).max(axis=2)
+    constant = (same.mean(axis=1) <= tolerance) & (np.quantile(same, 0.98, axis=1) <= 6 * tolerance)
+    return float(len(rows) if constant.all() else np.argmin(constant)) / len(rows)
+
+
+def sharpness(work: Image.Image) -> float:
+    """The deviation of the Laplacian of the grey picture at most 256 px long."""
+    grey = np.asarray(work.convert("L")).astype(np.float32)
+    if min(grey.shape) < 3:
+        return 0.0
+    middle = grey[1:-1, 1:-1]
+    around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
+    return float((4 * middle - around).std())
+
+
+def jpeg_quality(tables: Any) -> float | None:
+    """The quality (1 to 100) at which libjpeg would have used these quantisation tables; None when there are none."""
+    try:
+        first = np.asarray(list(tables[min(tables)]), dtype=np.float64)
+    except (TypeError, ValueError, KeyError):
+        return None
+    if first.size != 64:
+        return None
+    scale = float(first.sum()) / _LUMINANCE_SUM * 100
+    return 100 - scale / 2 if scale <= 100 else max(1.0, 5000 / scale)
+
+
+_LUMINANCE_SUM = 3688.0  # the sum of the luminance table that libjpeg scales (JPEG standard, annex K)

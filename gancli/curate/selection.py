@@ -1,0 +1,197 @@
+"""Which pictures make the set, and a row of the manifest for each file: kept, or left out and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gancli.curate.decisions import Decision
+from gancli.curate.duplicates import Copy, find_copies
+from gancli.curate.facts import Facts
+from gancli.curate.hashes import hash_text
+from gancli.curate.options import FLAGS, CurateOptions
+from gancli.curate.pool import Failure
+from gancli.curate.quality import odd_sizes
+from gancli.curate.rendering import RenderItem
+from gancli.curate.sources import Source
+from gancli.manifest import new_row
+
+__all__ = ["Selection", "select"]
+
+_MIN_SET_FOR_HELD_OUT = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """`rows` in the order of the inputs (a mirrored copy after its picture), `items` what has to lie on the disk."""
+
+    rows: list[dict[str, Any]]
+    items: list[RenderItem]
+    channels: int
+
+
+def select(
+    sources: Sequence[Source],
+    found: Sequence[Facts | Failure],
+    decisions: Mapping[str, Decision],
+    options: CurateOptions,
+) -> Selection:
+    """Decides about every file: unreadable, too small, dropped by a flag, rejected, a copy, or kept."""
+    facts = {index: fact for index, fact in enumerate(found) if isinstance(fact, Facts)}
+    facts = _with_set_flags(facts, options)
+    decided = {index: decisions.get(fact.sha256, Decision()) for index, fact in facts.items()}
+    left_out = {index: why for index, fact in facts.items() if (why := _dropped(fact, decided[index], options))}
+    candidates = [index for index in facts if index not in left_out]
+    ranking = sorted(candidates, key=lambda index: _rank(index, facts[index], decided[index], sources[index]))
+    copies = _copies(facts, ranking, decided, options)
+    rejected = {index for index in candidates if decided[index].decision == "reject"}
+    kept = [index for index in candidates if index not in copies and index not in rejected]
+    held_out = _held_out(kept, facts, options)
+    rows: list[dict[str, Any]] = []
+    items: list[RenderItem] = []
+    taken: set[str] = set()
+    for index, (source, fact) in enumerate(zip(sources, found, strict=True)):
+        row = _base_row(index, source, facts.get(index), decided.get(index, Decision()))
+        rows.append(row)
+        if isinstance(fact, Failure):
+            row.update(status="fail", reason=fact.reason)
+        elif index in left_out:
+            row.update(status="skip", reason=left_out[index])
+        elif index in rejected:
+            row.update(status="skip", reason="rejected by you")
+        elif index in copies:
+            row.update(_copy_fields(copies[index], sources, rejected))
+        else:
+            split = "held-out" if index in held_out else "train"
+            row.update(status="ok", reason=None, split=split, file=_file_name(fact.sha256, taken))
+            rows.extend(_add_items(row, source, decided[index], options, items))
+    shown = [facts[index] for index in kept]
+    return Selection(rows=rows, items=items, channels=_channels(shown, options))
+
+
+def _with_set_flags(facts: dict[int, Facts], options: CurateOptions) -> dict[int, Facts]:
+    """The flags that only the whole set or the size asked for can tell."""
+    odd = odd_sizes([(fact.width, fact.height) for fact in facts.values()])
+    flagged: dict[int, Facts] = {}
+    for (index, fact), is_odd in zip(facts.items(), odd, strict=True):
+        flags = {*fact.flags, *(["odd-size"] if is_odd else [])}
+        if min(fact.width, fact.height) < min(options.size):
+            flags.add("small")
+        flagged[index] = replace(fact, flags=tuple(flag for flag in FLAGS if flag in flags))
+    return flagged
+
+
+def _dropped(fact: Facts, decision: Decision, options: CurateOptions) -> str | None:
+    if decision.decision == "keep":
+        return None
+    if min(fact.width, fact.height) < options.min_side:
+        return f"smaller than {options.min_side} px"
+    return next((flag for flag in fact.flags if flag in options.drop), None)
+
+
+def _rank(index: int, fact: Facts, decision: Decision, source: Source) -> tuple[bool, float, int]:
+    merit = fact.merit - (1.0 if source.row.get("used_thumbnail") else 0.0) + 0.1 * _licence_rank(source.row)
+    return decision.decision != "keep", -round(merit, 6), index
+
+
+def _licence_rank(row: Mapping[str, Any]) -> int:
+    """0 unknown, 1 with conditions, 2 share-alike, 3 attribution, 4 public."""
+    name = str(row.get("license") or "").upper()
+    if name.startswith(("CC0", "PDM", "PUBLIC")):
+        return 4
+    if not name or name == "NONE":
+        return 0
+    if "-NC" in name or "-ND" in name:
+        return 1
+    return 2 if "-SA" in name else 3
+
+
+def _copies(
+    facts: Mapping[int, Facts], ranking: Sequence[int], decided: Mapping[int, Decision], options: CurateOptions
+) -> dict[int, Copy]:
+    places = {index: place for place, index in enumerate(ranking)}
+    ordered = [facts[index] for index in ranking]
+    kept_by_hand = {places[index] for index in ranking if decided[index].decision == "keep"}
+    found = find_copies(ordered, range(len(ordered)), options.threshold, kept_by_hand)
+    return {ranking[index]: replace(copy, of=ranking[copy.of]) for index, copy in found.items()}
+
+
+def _held_out(kept: Sequence[int], facts: Mapping[int, Facts], options: CurateOptions) -> set[int]:
+    """A share of the pictures by their content, so that a top-up moves none from one side to the other."""
+    if len(kept) < _MIN_SET_FOR_HELD_OUT:
+        return set()
+    return {index for index in kept if int(facts[index].sha256[-8:], 16) / 2**32 < options.held_out}
+
+
+def _base_row(index: int, source: Source, fact: Facts | None, decision: Decision) -> dict[str, Any]:
+    row = new_row(**source.row)
+    row.update(
+        file=None,
+        source=source.name,
+        number=index + 1,
+        phash=None,
+        duplicate_of=None,
+        distance=None,
+        mirrored=False,
+        flags=[],
+        label=decision.label or source.label,
+        split=None,
+        decision=decision.decision,
+        flipped=decision.flip,
+        crop=list(decision.crop) if decision.crop else None,
+    )
+    if fact is not None:
+        row.update(
+            sha256=fact.sha256,
+            bytes=fact.num_bytes,
+            width=fact.width,
+            height=fact.height,
+            format=fact.format,
+            phash=hash_text(fact.phash),
+            flags=list(fact.flags),
+        )
+    return row
+
+
+def _copy_fields(copy: Copy, sources: Sequence[Source], rejected: set[int]) -> dict[str, Any]:
+    words = {"exact": "the same picture", "near": "a copy"}[copy.kind]
+    if copy.mirrored:
+        words = "a mirrored copy"
+    if copy.of in rejected:
+        words = "a copy of a rejected picture"
+    return {
+        "status": "dup",
+        "reason": words,
+        "duplicate_of": sources[copy.of].name,
+        "distance": copy.distance,
+        "mirrored": copy.mirrored,
+    }
+
+
+def _file_name(sha256: str, taken: set[str]) -> str:
+    stem, number = sha256[:16], 2
+    name = f"images/{stem}.png"
+    while name in taken:
+        name, number = f"images/{stem}-{number}.png", number + 1
+    taken.add(name)
+    return name
+
+
+def _add_items(
+    row: dict[str, Any], source: Source, decision: Decision, options: CurateOptions, items: list[RenderItem]
+) -> list[dict[str, Any]]:
+    """Adds the picture, and with --mirror its mirrored copy; returns the copy's row."""
+    path = str(source.path)
+    items.append(RenderItem(path=path, file=row["file"], mirrored=decision.flip, crop=decision.crop))
+    if not options.mirror:
+        return []
+    file = row["file"].removesuffix(".png") + "-m.png"
+    items.append(RenderItem(path=path, file=file, mirrored=not decision.flip, crop=decision.crop))
+    return [{**row, "file": file, "mirrored": True}]
+
+
+def _channels(kept: Sequence[Facts], options: CurateOptions) -> int:
+    if options.background == "keep" and any(fact.alpha for fact in kept):
+        return 4
+    return 1 if kept and all(fact.grey for fact in kept) else 3

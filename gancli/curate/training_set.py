@@ -1,0 +1,204 @@
+"""The folder of a training set: whose files are whose, what has to be written, and the files that others read.
+
+`.pending.json` lists what is about to be added and removed, so that after a crash the set still knows its own files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gancli.curate.options import CurateOptions
+from gancli.curate.sources import REVIEW
+from gancli.errors import DataError, DiskError, GanError
+from gancli.files import make_folder, read_json_lines, write_json, write_json_lines
+from gancli.manifest import CREDITS, MANIFEST
+from gancli.text import clean
+
+__all__ = ["CURATION", "RENDER_VERSION", "TrainingSet", "choose_folder"]
+
+CURATION = "curation.json"
+PENDING = ".pending.json"
+DATASET = "dataset.json"
+SHEET = "contact-sheet.jpg"
+RENDER_VERSION = 1
+_OURS = {CURATION, DATASET, SHEET, MANIFEST, CREDITS, REVIEW, PENDING}
+
+
+class TrainingSet:
+    """An existing or future training set at `folder`. Raises `DataError` where the folder is something else."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.curation = _read_object(folder / CURATION)
+        self.pending = _read_object(folder / PENDING)
+        self.rows = read_json_lines(folder / MANIFEST)[0] if self.curation is not None else []
+        self.exists = self.curation is not None or self.pending is not None
+
+    def identity(self) -> dict[str, Any]:
+        """What the set was made from and how."""
+        known = self.curation or self.pending or {}
+        return {"inputs": known.get("inputs"), "parameters": known.get("parameters")}
+
+    def difference(self, inputs: Sequence[str], options: CurateOptions) -> str | None:
+        """In words, how the set was made otherwise than asked now; None when it is the same."""
+        was = self.identity()
+        parameters = was["parameters"] if isinstance(was["parameters"], dict) else {}
+        for name, value in options.as_json().items():
+            if name in parameters and parameters[name] != value:
+                return f"--{name.replace('_', '-')} was {_plain(parameters[name])}, now {_plain(value)}"
+        if was["inputs"] != list(inputs):
+            return f"it was made from {_plain(was['inputs'])}, now {_plain(list(inputs))}"
+        return None
+
+    def owned(self) -> set[str]:
+        """The files, relative to the folder, that this set put there itself."""
+        files = {row["file"] for row in self.rows if isinstance(row.get("file"), str) and row.get("status") == "ok"}
+        for name in ("add", "remove"):
+            files.update((self.pending or {}).get(name, []))
+        extra = (self.curation or {}).get("files", [])
+        return files | set(extra) | _OURS
+
+    def check_foreign(self) -> None:
+        """Raises `DataError` when the folder holds a file that is not ours; hidden files of the system do not count."""
+        if not self.folder.exists():
+            return
+        if not self.folder.is_dir():
+            raise DataError(f"'{clean(str(self.folder), 200)}' is a file, not a folder. Name another place with -o.")
+        owned = self.owned() if self.exists else set()
+        for name in _walk(self.folder):
+            if name not in owned:
+                raise DataError(
+                    f"'{clean(str(self.folder), 200)}' holds files that gan curate did not put there, e.g. "
+                    f"'{clean(name, 120)}'. Move them away, or name another folder with -o."
+                )
+
+    def begin(self, inputs: Sequence[str], options: CurateOptions, add: Iterable[str], remove: Iterable[str]) -> None:
+        """Makes the folder and notes what is going to happen, before it does."""
+        make_folder(self.folder / "images")
+        add, remove = sorted(add), sorted(remove)
+        self._remove_leftovers()
+        before = self.pending or {}
+        write_json(
+            self.folder / PENDING,
+            {
+                "inputs": list(inputs),
+                "parameters": options.as_json(),
+                "add": sorted({*add, *before.get("add", [])}),
+                "remove": sorted({*remove, *before.get("remove", [])}),
+            },
+        )
+
+    def remove(self, files: Iterable[str]) -> None:
+        """Deletes files of this set."""
+        for name in files:
+            path = self.folder / name
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise DiskError.from_os(error, path, "remove") from error
+
+    def finish(self, rows: list[dict[str, Any]], dataset: dict[str, Any], curation: dict[str, Any]) -> None:
+        """Writes the manifest, the labels and the mark of a finished set, in this order."""
+        write_json_lines(self.folder / MANIFEST, rows)
+        _write_if_changed(self.folder / DATASET, dataset)
+        _write_if_changed(self.folder / CURATION, curation)
+        with contextlib.suppress(OSError):
+            (self.folder / PENDING).unlink(missing_ok=True)
+
+    def _remove_leftovers(self) -> None:
+        for folder in (self.folder, self.folder / "images"):
+            for path in folder.glob(".*.part"):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
+def choose_folder(wanted: Path | None, default: Path, inputs: Sequence[Path], options: CurateOptions) -> TrainingSet:
+    """The set to make or to bring up to date. Another set at `wanted` is an error; else a free name is found."""
+    number = 2
+    folder = wanted if wanted is not None else default
+    while True:
+        _check_apart(folder, inputs)
+        found = TrainingSet(folder)
+        difference = found.difference(relative_inputs(inputs, folder), options) if found.exists else None
+        if wanted is not None:
+            if difference is not None:
+                raise GanError(
+                    f"'{clean(str(folder), 200)}' is a training set made otherwise: {clean(difference, 300)}. "
+                    "Give the same parameters, or name another folder with -o."
+                )
+            found.check_foreign()
+            return found
+        taken = folder.exists() and not found.exists and (not folder.is_dir() or any(_walk(folder)))
+        if difference is None and not taken:
+            found.check_foreign()
+            return found
+        folder = default.with_name(f"{default.name}-{number}")
+        number += 1
+
+
+def relative_inputs(inputs: Sequence[Path], folder: Path) -> list[str]:
+    """The inputs as curation.json names them: relative to the set, so that both can be moved together."""
+    names = []
+    for path in inputs:
+        try:
+            names.append(Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix())
+        except ValueError:
+            names.append(path.resolve().as_posix())
+    return names
+
+
+def _check_apart(folder: Path, inputs: Sequence[Path]) -> None:
+    place = folder.resolve()
+    for path in inputs:
+        source = path.resolve()
+        if place == source or source in place.parents or place in source.parents:
+            raise GanError(
+                f"The output '{clean(str(folder), 200)}' and the input '{clean(str(path), 200)}' lie in each other. "
+                "Name a folder outside with -o."
+            )
+
+
+def _walk(folder: Path) -> Iterable[str]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and name not in ("Thumbs.db", "desktop.ini"):
+                yield Path(place, name).relative_to(folder).as_posix()
+
+
+def _read_object(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except NotADirectoryError:
+        return None
+    except OSError as error:
+        raise DiskError.from_os(error, path, "read") from error
+    except ValueError as error:
+        raise DataError(
+            f"'{clean(str(path), 200)}' cannot be read as JSON. Remove the training set and curate again."
+        ) from error
+    return value if isinstance(value, dict) else {}
+
+
+def _write_if_changed(path: Path, value: dict[str, Any]) -> None:
+    if _unchanged(path, value):
+        return
+    write_json(path, value)
+
+
+def _unchanged(path: Path, value: dict[str, Any]) -> bool:
+    try:
+        return bool(path.read_text(encoding="utf-8") == json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    except (OSError, ValueError):
+        return False
+
+
+def _plain(value: object) -> str:
+    return ", ".join(str(part) for part in value) if isinstance(value, list) else str(value)
