@@ -15,6 +15,7 @@ from gancli.errors import CheckpointError, UsageError
 from gancli.models.load import LoadedGenerator, load_generator
 from gancli.render.grid import looking_scale, make_grid
 from gancli.render.sampling import latents, pick_labels, render, render_points
+from gancli.render.seeds import STREAM_KEYS, stream
 from gancli.render.walks import Easing, Mode
 from gancli.text import clean
 
@@ -132,8 +133,8 @@ class Generator:
 
     def key_seeds(self, count: int) -> list[int]:
         """`count` seeds of 0 to 99999 derived from the run's own seed: what a walk uses when none are given."""
-        stream = np.random.RandomState(np.array([self.config.seed & 0xFFFFFFFF, 0x77616C6B], np.uint32))
-        return [int(seed) for seed in stream.choice(100_000, count, replace=False)]
+        chosen = stream(self.config.seed, STREAM_KEYS).choice(100_000, count, replace=False)
+        return [int(seed) for seed in chosen]
 
     def need_images(self, what: str) -> None:
         """Raises `CheckpointError` when this is a toy."""

@@ -6,6 +6,7 @@ part of the picture stays the same bytes.
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,16 +70,18 @@ def _cluster(points: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], 
 
     if len(points) <= count:
         return np.unique(np.rint(points).astype(np.uint8), axis=0)
-    boxes = [np.arange(len(points))]
+    everything = np.arange(len(points))
+    boxes = [(-np.inf, 0, everything)]
     while len(boxes) < count:
-        widths = [np.ptp(points[box], axis=0).max() * weights[box].sum() ** 0.5 for box in boxes]
-        box = boxes.pop(int(np.argmax(widths)))
+        _weight, _number, box = heapq.heappop(boxes)
         axis = int(np.argmax(np.ptp(points[box], axis=0)))
         order = box[np.argsort(points[box, axis], kind="stable")]
         total = np.cumsum(weights[order])
         cut = int(np.clip(np.searchsorted(total, total[-1] / 2), 1, len(order) - 1))
-        boxes += [order[:cut], order[cut:]]
-    centres = np.stack([np.average(points[box], axis=0, weights=weights[box]) for box in boxes])
+        for half in (order[:cut], order[cut:]):
+            width = float(np.ptp(points[half], axis=0).max()) * float(weights[half].sum()) ** 0.5
+            heapq.heappush(boxes, (-width, int(half[0]), half))
+    centres = np.stack([np.average(points[box], axis=0, weights=weights[box]) for _weight, _number, box in boxes])
     for _ in range(8):
         nearest = KDTree(centres).query(points)[1]
         mass = np.bincount(nearest, weights, minlength=len(centres))

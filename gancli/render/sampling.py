@@ -19,22 +19,17 @@ import torch
 from torch import Tensor, nn
 
 from gancli.errors import UsageError
+from gancli.render.seeds import STREAM_LABEL, STREAM_LATENT, stream
 
 if TYPE_CHECKING:
     from gancli.models.load import LoadedGenerator
 
 __all__ = ["chunk_size", "latent", "latents", "pick_labels", "render", "render_points", "run_chunks", "to_uint8"]
 
-_LATENT_STREAM = 0x6C6174
-_LABEL_STREAM = 0x6C6162
-
 
 def latent(seed: int, latent_dim: int) -> Tensor:
-    """The latent of `seed`: fp32 [latent_dim], standard normal.
-
-    Drawn by numpy's frozen legacy stream (MT19937), which is the same on every platform and in every version.
-    """
-    return torch.from_numpy(_stream(seed, _LATENT_STREAM).standard_normal(latent_dim).astype(np.float32))
+    """The latent of `seed`: fp32 [latent_dim], standard normal, the same on every platform and in every version."""
+    return torch.from_numpy(stream(seed, STREAM_LATENT).standard_normal(latent_dim).astype(np.float32))
 
 
 def latents(seeds: Sequence[int], latent_dim: int) -> Tensor:
@@ -55,7 +50,7 @@ def pick_labels(seeds: Sequence[int], num_classes: int, label: int | None = None
         return None
     if label is not None and not 0 <= label < num_classes:
         raise UsageError(f"--class {label} is out of range: this model has the classes 0 to {num_classes - 1}.")
-    drawn = [label if label is not None else int(_stream(s, _LABEL_STREAM).randint(num_classes)) for s in seeds]
+    drawn = [label if label is not None else int(stream(s, STREAM_LABEL).randint(num_classes)) for s in seeds]
     return torch.tensor(drawn, dtype=torch.int64)
 
 
@@ -106,7 +101,7 @@ def _forward(loaded: LoadedGenerator, z: Tensor, labels: Tensor | None, truncati
     module = loaded.module
     if labels is not None and labels.is_floating_point():
         module = _with_soft_classes(module)
-    module = truncated(module, truncation, loaded.config.latent_dim)
+    module = truncated(module, truncation, loaded.config.latent_dim, loaded.config.num_classes)
     size = chunk_size(*loaded.config.size, loaded.device)
 
     def compute(start: int) -> Tensor:
@@ -153,13 +148,13 @@ def _compute_alone(compute: Callable[[int], Tensor], start: int) -> Tensor:
 @contextlib.contextmanager
 def _true_fp32() -> Iterator[None]:
     """No TF32 and no autotuning, which may pick another algorithm in another process."""
-    before = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
+    before = torch.backends.cuda.matmul.allow_tf32
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         torch.backends.cuda.matmul.allow_tf32 = False
         try:
             yield
         finally:
-            torch.backends.cuda.matmul.allow_tf32 = before[0]
+            torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def _padded(rows: Tensor, size: int) -> Tensor:
@@ -170,6 +165,8 @@ def _padded(rows: Tensor, size: int) -> Tensor:
 
 class _SoftEmbedding(nn.Module):
     """An embedding that takes weights of classes [N, K] instead of indices."""
+
+    takes_weights = True
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
@@ -186,7 +183,3 @@ def _with_soft_classes(module: nn.Module) -> nn.Module:
             if isinstance(child, nn.Embedding):
                 setattr(parent, name, _SoftEmbedding(child.weight.detach()))
     return soft.requires_grad_(False).eval()
-
-
-def _stream(seed: int, stream: int) -> np.random.RandomState:
-    return np.random.RandomState(np.array([seed & 0xFFFFFFFF, seed >> 32, stream], dtype=np.uint32))

@@ -1,17 +1,20 @@
-"""Seeds as people write them: '0-15,40'."""
+"""Seeds as people write them, '0-15,40', and the random numbers that belong to each."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
+import numpy as np
+
 from gancli.errors import UsageError
 from gancli.text import clean
 
-__all__ = ["MAX_SEED", "format_seeds", "parse_seeds"]
+__all__ = ["MAX_SEED", "format_seeds", "parse_seeds", "stream"]
 
 MAX_SEED = 2**63 - 1
 _MAX_COUNT = 10_000_000
+STREAM_LATENT, STREAM_LABEL, STREAM_MEAN, STREAM_KEYS = 0x6C6174, 0x6C6162, 0x6D6561, 0x6B6579
 
 
 def parse_seeds(text: str, flag: str = "--seeds") -> list[int]:
@@ -43,3 +46,11 @@ def format_seeds(seeds: Iterable[int]) -> str:
         else:
             runs.append([seed, seed])
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def stream(seed: int, name: int) -> np.random.RandomState:
+    """The numbers of `seed` in one of the named streams.
+
+    numpy's legacy generator (MT19937) is frozen: the same on every platform, in every version.
+    """
+    return np.random.RandomState(np.array([seed & 0xFFFFFFFF, seed >> 32, name], dtype=np.uint32))
