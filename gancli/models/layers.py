@@ -11,7 +11,7 @@ __all__ = ["ClassLatent", "MinibatchDeviation", "PixelNorm", "ProjectionHead", "
 
 
 def base_and_doublings(size: tuple[int, int]) -> tuple[tuple[int, int], int]:
-    """The smallest map (height, width), its shorter side 4..7, and how often it doubles up to `size` (width, height)."""
+    """The smallest map (height, width), shorter side 4..7, and how often it doubles up to `size` (width, height)."""
     width, height = size
     doublings = 0
     while min(width, height) > 7 and width % 2 == 0 and height % 2 == 0:
@@ -59,11 +59,12 @@ class ProjectionHead(nn.Module):
             nn.init.normal_(self.embed.weight, 0.0, 1 / math.sqrt(num_features))
 
     def forward(self, features: Tensor, labels: Tensor | None) -> Tensor:
-        logits = self.linear(features).squeeze(1)
+        logits: Tensor = self.linear(features).squeeze(1)
         if self.embed is None:
             return logits
         assert labels is not None, "a conditional discriminator needs labels"
-        return logits + (self.embed(labels) * features).sum(1)
+        classes: Tensor = self.embed(labels)
+        return logits + (classes * features).sum(1)
 
 
 class PixelNorm(nn.Module):

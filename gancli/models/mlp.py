@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -19,7 +20,7 @@ class MlpGenerator(nn.Module):
         self.latent = ClassLatent(spec.latent_dim, spec.num_classes)
         widths = [self.latent.out_dim, spec.width, 2 * spec.width, 4 * spec.width]
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
         layers.append(nn.Linear(widths[-1], math.prod(self.shape)))
         if len(self.shape) == 3:
@@ -38,7 +39,7 @@ class MlpDiscriminator(nn.Module):
         super().__init__()
         widths = [math.prod(_shape(spec)), 4 * spec.width, 2 * spec.width, spec.width]
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
             if spec.dropout:
                 layers.append(nn.Dropout(spec.dropout))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -43,14 +44,15 @@ class ProganGenerator(nn.Module):
         self.norm = PixelNorm()
         self.dense = nn.Linear(self.latent.out_dim, channels[0] * math.prod(self.base))
         self.start = nn.Sequential(nn.LeakyReLU(0.2), PixelNorm())
-        self.ups = nn.Sequential(*(_Up(a, b) for a, b in zip(channels, channels[1:], strict=False)))
+        self.ups = nn.Sequential(*(_Up(a, b) for a, b in pairwise(channels)))
         self.to_image = nn.Conv2d(channels[-1], spec.channels, 1)
         _init_he(self)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.dense(self.latent(self.norm(z), labels))
         x = self.start(x.reshape(len(z), -1, *self.base))
-        return self.to_image(self.ups(x)).tanh()
+        image: Tensor = self.to_image(self.ups(x))
+        return image.tanh()
 
 
 class ProganCritic(nn.Module):
