@@ -22,7 +22,7 @@ __all__ = ["KINDS", "kinds_for", "landscapes", "nearest_kind", "paint"]
 KINDS: tuple[str, ...] = ("desert", "green", "high", "rocky", "highland", "snowy")
 """The kinds in the order of their labels."""
 
-_OVERSAMPLING = 2
+_FINE_PX = 160  # from this side on, edges are smooth enough without painting twice as large
 
 
 def paint(kind: str, seed: int, width: int = 256, height: int = 256) -> NDArray[np.uint8]:
@@ -40,9 +40,10 @@ def paint(kind: str, seed: int, width: int = 256, height: int = 256) -> NDArray[
 
 def _paint(entropy: np.random.SeedSequence, kind: str, width: int, height: int) -> NDArray[np.uint8]:
     rng = np.random.Generator(np.random.PCG64(entropy))
-    canvas = Canvas(rng, width * _OVERSAMPLING, height * _OVERSAMPLING)
+    fold = 2 if min(width, height) < _FINE_PX else 1
+    canvas = Canvas(rng, width * fold, height * fold)
     SCENES[kind](canvas)
-    fine = canvas.rgb.reshape(height, _OVERSAMPLING, width, _OVERSAMPLING, 3)
+    fine = canvas.rgb.reshape(height, fold, width, fold, 3)
     image: NDArray[np.uint8] = (np.clip(fine.mean(axis=(1, 3)), 0, 1) * 255 + 0.5).astype(np.uint8)
     return image
 

@@ -62,12 +62,15 @@ class Canvas:
             rows, columns = self.rng.integers(0, TABLE, 2)
             if k and max(across, down) * 2**k > self.height / 2:
                 continue
-            left = _weights(self.v[top:], down * 2**k, rounded)
-            right = _weights(self.u, across * 2**k, rounded)
+            row, down_part = _lattice(self.v[top:], down * 2**k, rounded)
+            column, across_part = _lattice(self.u, across * 2**k, rounded)
             cells = self.table[
-                (rows + np.arange(left.shape[1]))[:, None] % TABLE, (columns + np.arange(right.shape[1])) % TABLE
+                (rows + np.arange(row[-1] + 2))[:, None] % TABLE, (columns + np.arange(column[-1] + 2)) % TABLE
             ]
-            total += np.float32(0.5**k) * (left @ cells @ right.T)
+            strips = cells[:, column] + (cells[:, column + 1] - cells[:, column]) * across_part
+            strips *= np.float32(0.5**k)
+            total += strips[row]
+            total += np.diff(strips, axis=0)[row] * down_part[:, None]
             reach += 0.5**k
         return total / np.float32(reach)
 
@@ -77,18 +80,12 @@ class Canvas:
         part += mask[:, :, None] * (colour - part)
 
 
-def _weights(at: Floats, cells: float, rounded: bool) -> Floats:
-    """The interpolation matrix [len(at), lattice points] of a lattice with `cells` cells to a unit."""
+def _lattice(at: Floats, cells: float, rounded: bool) -> tuple[NDArray[np.int64], Floats]:
+    """The lattice point before each place and the share of the next, for a lattice with `cells` cells to a unit."""
     place = at * np.float32(cells)
     index = place.astype(np.int64)
-    part = place - index
-    if rounded:
-        part = part * part * (3 - 2 * part)
-    rows = np.arange(len(at))
-    matrix = np.zeros((len(at), int(index[-1]) + 2), np.float32)
-    matrix[rows, index] = 1 - part
-    matrix[rows, index + 1] = part
-    return matrix
+    part = place - index.astype(np.float32)
+    return index, part * part * (3 - 2 * part) if rounded else part
 
 
 def rgb(value: Colour) -> Floats:
