@@ -155,7 +155,7 @@ class TrainConfig:
                 f"The config does not fit this version (unknown: {clean(foreign)}; missing: {clean(missing)}). "
                 "It was made by another version of gan."
             )
-        given = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         config = cls(**given)
         _check_bounds(config)
         return config

@@ -6,20 +6,25 @@ import html
 import re
 import unicodedata
 
-__all__ = ["clean", "escape_html", "escape_markdown", "plural", "slug"]
+__all__ = ["clean", "escape_html", "escape_markdown", "one_line", "plural", "slug"]
 
+_BREAKS = "\n\r\t\v\f\u2028\u2029"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~])")
 
 
 def clean(text: object, limit: int = 500) -> str:
-    """`text` on one line, without control, escape, bidirectional or surrogate characters, at most `limit` characters."""
-    kept = "".join(
-        " " if c in "\n\r\t\v\f\u2028\u2029" else c
-        for c in str(text)
-        if c in "\n\r\t\v\f\u2028\u2029" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co")
-    )
-    kept = re.sub(r" {2,}", " ", kept).strip()
+    """`text` on one line, without control, bidirectional or surrogate characters, at most `limit` characters."""
+    kept = re.sub(r" {2,}", " ", one_line(text)).strip()
     return kept if len(kept) <= limit else kept[: limit - 1] + "…"
+
+
+def one_line(text: object) -> str:
+    """`text` as `clean` leaves it, but with its spaces: for lines that we aligned ourselves."""
+    return "".join(
+        " " if c in _BREAKS else c
+        for c in str(text)
+        if c in _BREAKS or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co")
+    )
 
 
 def escape_markdown(text: object) -> str:

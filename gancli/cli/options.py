@@ -22,7 +22,7 @@ DATA_PANEL = "Data"
 
 OutOption = Annotated[
     Path | None,
-    typer.Option("--out", "-o", help="Where to put the result. Default: a readable name.", rich_help_panel=OUTPUT_PANEL),
+    typer.Option("--out", "-o", help="Where to put it. Default: a readable name.", rich_help_panel=OUTPUT_PANEL),
 ]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Only errors on stderr.", rich_help_panel=OUTPUT_PANEL)

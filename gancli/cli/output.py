@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from gancli.text import clean
+from gancli.text import clean, one_line
 
 __all__ = ["Bar", "Output"]
 
@@ -129,12 +129,13 @@ class Output:
 
     def _say(self, text: str, style: str = "") -> None:
         codes = {"red": "31", "yellow": "33", "bold": "1", "dim": "2"}
-        lines = [_printable(line) for line in text.split("\n")]
+        lines = [one_line(line) for line in text.split("\n")]
         shown = "\n".join(lines)
         if style and self.is_terminal and "NO_COLOR" not in os.environ:
             shown = f"\033[{codes[style]}m{shown}\033[0m"
         encoding = sys.stderr.encoding or "utf-8"
-        print(shown.encode(encoding, "replace").decode(encoding), file=sys.stderr, flush=True)
+        sys.stderr.write(shown.encode(encoding, "replace").decode(encoding) + "\n")
+        sys.stderr.flush()
 
 
 class _Silent:
@@ -149,7 +150,7 @@ class _RichBar:
     def advance(self, count: float = 1, note: str = "") -> None:
         self._done += count
         rate = self._done / max(time.monotonic() - self._began, 1e-9)
-        self._bar.update(self._task, advance=count, note=_printable(note), rate=f"{rate:.1f}/s")
+        self._bar.update(self._task, advance=count, note=one_line(note), rate=f"{rate:.1f}/s")
 
 
 class _PlainBar:
@@ -177,10 +178,6 @@ class _PlainBar:
         of = f"/{self._total:g}" if self._total else ""
         left = f", {max(0.0, (self._total - self._done) / rate):.0f} s left" if self._total and rate > 0 else ""
         self._output.note(f"{self._what}: {self._done:g}{of} ({rate:.1f}/s{left}) {self._note}".rstrip())
-
-
-def _printable(text: str) -> str:
-    return clean(text, 4000) if text.strip() == text else text[: len(text) - len(text.lstrip(" "))] + clean(text, 4000)
 
 
 def _is_number(cell: object) -> bool:

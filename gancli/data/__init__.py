@@ -1,1 +1,1 @@
-"""data"""
+"""Training set -> batches already on the device; toy distributions; augmentation."""

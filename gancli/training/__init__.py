@@ -1,1 +1,1 @@
-"""training"""
+"""Config -> run: the step, the loop, schedules, the run folder."""

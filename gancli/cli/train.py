@@ -1,0 +1,266 @@
+"""`gan train`: from images to a generator, with a plan before and a verdict after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gancli.cli.inputs import TRAINING_SET, input_path
+from gancli.cli.options import DATA_PANEL, DeviceOption, JsonOption, OutOption, QuietOption, VerboseOption
+from gancli.cli.output import Output
+from gancli.config import TrainOptions
+from gancli.errors import UsageError
+from gancli.text import clean
+
+if TYPE_CHECKING:
+    from gancli.training.session import Session
+
+LENGTH = "Length (the first reached ends)"
+NUMBERS = "Numbers (default: the recipe's)"
+LOSS = "Loss (default: the recipe's)"
+START = "Where to start"
+MACHINE = "Machine"
+KEEPING = "Keeping and watching"
+
+
+def train(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            help="A folder or zip of images, a training set, idx:FOLDER, demo:landscapes, toy:ring|grid|arcs, "
+            "torchvision:NAME; '-' or a pipe: what the step before printed.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The recipe; 'gan models' lists them.", rich_help_panel=DATA_PANEL)
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="N or WxH in pixels, e.g. 64 or 96x64.", rich_help_panel=DATA_PANEL)
+    ] = None,
+    flip: Annotated[
+        bool | None,
+        typer.Option("--flip/--no-flip", help="Mirror images at random (on for photos).", rich_help_panel=DATA_PANEL),
+    ] = None,
+    conditional: Annotated[
+        bool, typer.Option(help="Learn the classes (sub-folders) as well.", rich_help_panel=DATA_PANEL)
+    ] = False,
+    augment: Annotated[
+        str | None, typer.Option(help="none, light, photo, diffaugment or ada.", rich_help_panel=DATA_PANEL)
+    ] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the images.", rich_help_panel=LENGTH)] = None,
+    kimg: Annotated[float | None, typer.Option(help="Thousands of real images.", rich_help_panel=LENGTH)] = None,
+    minutes: Annotated[float | None, typer.Option(help="Minutes, over all starts.", rich_help_panel=LENGTH)] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a batch.", rich_help_panel=NUMBERS)] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate of both networks.", rich_help_panel=NUMBERS)] = None,
+    d_lr: Annotated[
+        float | None, typer.Option(help="Learning rate of the discriminator.", rich_help_panel=NUMBERS)
+    ] = None,
+    betas: Annotated[
+        str | None, typer.Option(help="Adam's two betas, e.g. 0.5,0.999.", rich_help_panel=NUMBERS)
+    ] = None,
+    latent_dim: Annotated[int | None, typer.Option(help="Numbers in a latent.", rich_help_panel=NUMBERS)] = None,
+    width: Annotated[int | None, typer.Option(help="Base channels.", rich_help_panel=NUMBERS)] = None,
+    d_steps: Annotated[
+        int | None,
+        typer.Option(
+            "--d-steps",
+            "--n-critic",
+            help="Discriminator updates per generator update.",
+            rich_help_panel=NUMBERS,
+        ),
+    ] = None,
+    d_every: Annotated[
+        str | None,
+        typer.Option(help="Train the discriminator on every 2nd batch (2) or epoch (2e).", rich_help_panel=NUMBERS),
+    ] = None,
+    dropout: Annotated[
+        float | None, typer.Option(help="Dropout in the discriminator, 0 to 0.95.", rich_help_panel=NUMBERS)
+    ] = None,
+    ema: Annotated[
+        float | None, typer.Option(help="Half-life of the running average, in kimg.", rich_help_panel=NUMBERS)
+    ] = None,
+    lr_schedule: Annotated[
+        str | None, typer.Option(help="constant, linear, cosine or fish.", rich_help_panel=NUMBERS)
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            help="non-saturating, wasserstein, hinge, least-squares or relativistic.",
+            rich_help_panel=LOSS,
+        ),
+    ] = None,
+    r1: Annotated[float | None, typer.Option(help="R1: weight of the gradient on reals.", rich_help_panel=LOSS)] = None,
+    r2: Annotated[float | None, typer.Option(help="R2: weight of the gradient on fakes.", rich_help_panel=LOSS)] = None,
+    gp: Annotated[
+        float | None, typer.Option(help="Weight of WGAN-GP's gradient penalty.", rich_help_panel=LOSS)
+    ] = None,
+    drift: Annotated[
+        float | None, typer.Option(help="Weight that keeps the critic's output near zero.", rich_help_panel=LOSS)
+    ] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="Real targets 1 minus this, 0 to 0.5.", rich_help_panel=LOSS)
+    ] = None,
+    instance_noise: Annotated[
+        float | None, typer.Option(help="Noise on reals and fakes, fading to 0.", rich_help_panel=LOSS)
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Continue this run.", metavar="RUN", rich_help_panel=START)
+    ] = None,
+    init_from: Annotated[
+        Path | None, typer.Option(help="Begin with these weights.", metavar="CKPT", rich_help_panel=START)
+    ] = None,
+    force_data: Annotated[
+        bool, typer.Option(help="Continue although the data has changed.", rich_help_panel=START)
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Decides every random draw.", rich_help_panel=START)] = 0,
+    device: DeviceOption = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=MACHINE)] = "auto",
+    compile_: Annotated[str, typer.Option("--compile", help="auto, on or off.", rich_help_panel=MACHINE)] = "auto",
+    tick_kimg: Annotated[
+        float | None, typer.Option(help="Kimg between reports (default: 30-60 s).", rich_help_panel=KEEPING)
+    ] = None,
+    keep: Annotated[int, typer.Option(help="Checkpoints to keep.", rich_help_panel=KEEPING)] = 3,
+    on_collapse: Annotated[str, typer.Option(help="warn, stop or rollback.", rich_help_panel=KEEPING)] = "warn",
+    dry_run: Annotated[bool, typer.Option(help="Print the plan, train nothing.", rich_help_panel=KEEPING)] = False,
+    out: OutOption = None,
+    json_: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Train a generator.
+
+    Prints a plan first, then one line a tick, then a verdict. The same command again continues.
+    """
+    output = Output(json=json_, quiet=quiet, verbose=verbose)
+    spec = _spec(data, resume, output)
+    options = TrainOptions(
+        data=spec,
+        model=model,
+        size=size,
+        epochs=epochs,
+        kimg=kimg,
+        minutes=minutes,
+        batch_size=batch,
+        g_lr=lr,
+        d_lr=d_lr,
+        betas=_betas(betas),
+        latent_dim=latent_dim,
+        width=width,
+        d_steps=d_steps,
+        d_every=d_every,
+        loss=loss,
+        r1_gamma=r1,
+        r2_gamma=r2,
+        gp_weight=gp,
+        drift=drift,
+        label_smoothing=label_smoothing,
+        instance_noise=instance_noise,
+        dropout=dropout,
+        ema_halflife_kimg=ema,
+        lr_schedule=lr_schedule,
+        augment=augment,
+        flip=flip,
+        conditional=conditional,
+        seed=seed,
+        device=device,
+        precision=precision,
+        compile=compile_,
+        tick_kimg=tick_kimg,
+        keep=keep,
+        on_collapse=on_collapse,
+    )
+    from gancli.training.session import open_session
+
+    session = open_session(
+        options, out=out, resume=resume, init_from=init_from, force_data=force_data, say=output.detail
+    )
+    if dry_run:
+        show_plan(session, output)
+        output.answer(session.plan.figures if json_ else "\n".join(_plan_lines(session)))
+        return
+    run_session(session, output)
+
+
+def run_session(session: Session, output: Output) -> None:
+    """Plan, training with a line a tick, verdict, path; stops cleanly at Ctrl-C or SIGTERM with the state saved."""
+    from gancli.cli.stopping import Stopper
+
+    if session.finished:
+        output.note(f"This run is finished already: {clean(session.run.path)}. Give another length to go on.")
+        output.artefact(session.run.path, finished=True)
+        return
+    show_plan(session, output)
+    last = None
+    with Stopper() as stopper:
+        for tick in session.ticks(stopper):
+            last = tick
+            output.note(_tick_line(tick.row, tick.verdict.verdict, tick.seconds_left))
+    figures: dict[str, Any] = {}
+    if last is not None:
+        verdict = last.verdict
+        output.note(f"verdict: {verdict.verdict}. {verdict.evidence}")
+        for line in verdict.advice:
+            output.note(f"  try: {line}")
+        output.note(f"best.pt is tick {verdict.best_tick or last.row['tick']} of {last.row['tick']}")
+        figures = {"kimg": last.row["kimg"], "verdict": verdict.verdict, "seconds": last.row["seconds"]}
+    if stopper.stopped:
+        output.note("Stopped; everything is saved. The same command again continues.")
+    output.artefact(session.run.path, **figures)
+    if stopper.stopped:
+        raise typer.Exit(130)
+
+
+def show_plan(session: Session, output: Output) -> None:
+    """The plan on stderr, warnings and notes after it."""
+    for line in _plan_lines(session):
+        output.note(line)
+    for note in session.notes:
+        output.warn(note)
+    for warning in session.plan.warnings:
+        output.warn(warning)
+
+
+def _plan_lines(session: Session) -> list[str]:
+    what = "plan" if session.is_new else "plan (continuing)"
+    return [what, *(f"  {name:<9}{text}" for name, text in session.plan.lines)]
+
+
+def _tick_line(row: dict[str, Any], verdict: str, left: float) -> str:
+    def number(name: str, form: str) -> str:
+        value = row.get(name)
+        return "-" if value is None else format(value, form)
+
+    return (
+        f"tick {row['tick']:<3} {row['kimg']:.1f}/{row['target_kimg']:.1f} kimg  epoch {row['epoch']:.1f}  "
+        f"{row['images_per_s']:,.0f} img/s  {_left(left)} left  "
+        f"loss D {number('loss_d', '.3f')} G {number('loss_g', '.3f')}  "
+        f"D(x) {number('d_real', '.2f')} D(G(z)) {number('d_fake', '.2f')}  "
+        f"diversity {number('diversity', '.2f')}  coverage {number('coverage', '.2f')}  {verdict}"
+    )
+
+
+def _left(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _spec(data: str | None, resume: Path | None, output: Output) -> str | None:
+    if data is None and resume is not None:
+        return None
+    spec = input_path(data, TRAINING_SET, output, required=False)
+    if spec is None:
+        output.note("No data was named and no training set is here: painting demo:landscapes.")
+        return "demo:landscapes"
+    return spec
+
+
+def _betas(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        first, second = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"--betas '{clean(text, 40)}': give two numbers, e.g. 0.5,0.999.") from error
+    return first, second

@@ -1,0 +1,122 @@
+"""What one update needs: reals, labels, latents and every other random input, all from the position in the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gancli.config import TrainConfig
+from gancli.data.augment import AugmentPlan, draw_augmentation
+from gancli.data.dataset import TrainingSet
+from gancli.data.streams import Sampler, normal, stream, uniform
+
+__all__ = ["Batch", "BatchSource"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """The inputs of one update for the whole batch.
+
+    `reals` float [N, C, H, W] in [-1, 1] (or [N, 2]); `z` [N, latent_dim]; `mix` [N, 1, …] in [0, 1];
+    `noise_real`, `noise_fake` N(0, 1) like `reals`, or None; `augmentation`: the same for reals and fakes, per image.
+    """
+
+    reals: Tensor
+    labels: Tensor | None
+    z: Tensor
+    mix: Tensor | None
+    noise_real: Tensor | None
+    noise_fake: Tensor | None
+    augmentation: AugmentPlan | None
+    seed: int  # of what is drawn inside the networks (dropout)
+
+    def __len__(self) -> int:
+        return len(self.reals)
+
+    def part(self, start: int, stop: int) -> Batch:
+        """Rows `start` to `stop`: a micro-batch, or a rank's share."""
+
+        def cut(x: Tensor | None) -> Tensor | None:
+            return None if x is None else x[start:stop]
+
+        return Batch(
+            reals=self.reals[start:stop],
+            labels=cut(self.labels),
+            z=self.z[start:stop],
+            mix=cut(self.mix),
+            noise_real=cut(self.noise_real),
+            noise_fake=cut(self.noise_fake),
+            augmentation=None if self.augmentation is None else self.augmentation.part(start, stop),
+            seed=self.seed + start,
+        )
+
+
+class BatchSource:
+    """Batches of `data` for a run with `config`, on `device`, as pure functions of (nimg, draw)."""
+
+    def __init__(self, data: TrainingSet, config: TrainConfig, device: torch.device) -> None:
+        self._config = config
+        self._device = device
+        self._images = data.images
+        self._labels = data.labels if config.num_classes else None
+        self._train = data.train
+        self._sampler = Sampler(len(data.train), config.seed)
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            if data.images.nbytes < free // 2:
+                self._images = data.images.to(device)
+
+    def discriminator_batch(self, nimg: int, draw: int, augment_p: float | None = None) -> Batch:
+        """The batch that the discriminator sees at `nimg`: the next images of the epoch."""
+        rows = self._train[self._sampler.indices(nimg, self._config.batch_size, draw)]
+        return self._batch("d", rows, nimg, draw, augment_p)
+
+    def generator_batch(self, nimg: int, draw: int, augment_p: float | None = None) -> Batch:
+        """The generator's own batch at `nimg`: images drawn with replacement, fresh latents."""
+        generator = stream(self._config.seed, "g-rows", nimg, draw)
+        rows = self._train[torch.randint(len(self._train), (self._config.batch_size,), generator=generator)]
+        return self._batch("g", rows, nimg, draw, augment_p)
+
+    def _batch(self, who: str, rows: Tensor, nimg: int, draw: int, augment_p: float | None) -> Batch:
+        config, seed, n = self._config, self._config.seed, len(rows)
+        labels = self._labels[rows].to(self._device) if self._labels is not None else None
+        reals = self._reals(rows, nimg, draw, who)
+        noise = bool(config.instance_noise)
+        return Batch(
+            reals=reals,
+            labels=labels,
+            z=normal((n, config.latent_dim), seed, f"{who}-z", nimg, draw).to(self._device),
+            mix=self._mix(reals, who, nimg, draw) if config.gp_weight else None,
+            noise_real=self._noise(reals, f"{who}-noise-real", nimg, draw) if noise else None,
+            noise_fake=self._noise(reals, f"{who}-noise-fake", nimg, draw) if noise else None,
+            augmentation=self._augmentation(reals, who, nimg, draw, augment_p),
+            seed=stream(seed, f"{who}-networks", nimg, draw).initial_seed() >> 1,
+        )
+
+    def _reals(self, rows: Tensor, nimg: int, draw: int, who: str) -> Tensor:
+        images = self._images[rows.to(self._images.device)]
+        if self._config.is_points:
+            return images.to(self._device)
+        images = images.to(self._device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        reals = images.to(torch.float32).mul_(1 / 127.5).sub_(1.0)
+        if self._config.flip:
+            turned = uniform((len(rows), 1, 1, 1), self._config.seed, f"{who}-flip", nimg, draw) < 0.5
+            reals = torch.where(turned.to(self._device), reals.flip(3), reals)
+        return reals
+
+    def _mix(self, reals: Tensor, who: str, nimg: int, draw: int) -> Tensor:
+        shape = (len(reals),) + (1,) * (reals.dim() - 1)
+        return uniform(shape, self._config.seed, f"{who}-mix", nimg, draw).to(self._device)
+
+    def _noise(self, reals: Tensor, name: str, nimg: int, draw: int) -> Tensor:
+        return normal(tuple(reals.shape), self._config.seed, name, nimg, draw).to(self._device)
+
+    def _augmentation(self, reals: Tensor, who: str, nimg: int, draw: int, p: float | None) -> AugmentPlan | None:
+        policy = self._config.augment
+        if policy in (None, "none") or self._config.is_points:
+            return None
+        generator = stream(self._config.seed, f"{who}-augment", nimg, draw)
+        size = (reals.shape[3], reals.shape[2])
+        return draw_augmentation(policy, len(reals), size, reals.shape[1], generator, p).to(self._device)

@@ -1,0 +1,103 @@
+"""Which engine runs the step on this machine: measured for a few seconds on copies, said in the plan, then frozen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from gancli.config import Engine, TrainConfig
+from gancli.data.batches import BatchSource
+from gancli.data.dataset import TrainingSet
+from gancli.errors import ConfigError
+from gancli.models.devices import pick_device
+from gancli.training.iteration import Iteration
+from gancli.training.state import State
+
+__all__ = ["choose_engine"]
+
+MEASURE_S = 1.5
+_TICK_S = 40.0
+_SHORTEST_TICK_S = 8.0
+_TICKS_PER_RUN = 20
+_BF16_GAIN = 1.1  # worth its coarser arithmetic only when clearly faster
+
+
+def choose_engine(config: TrainConfig, data: TrainingSet, say: Callable[[str], None]) -> Engine:
+    """The engine for `config` on this machine, with its measured images/s and the tick planned at 30 to 60 s.
+
+    With `--precision fp32 --compile off` nothing that changes arithmetic is chosen by measurement. `say` hears what
+    is being tried. Raises `ConfigError` when the device cannot do the asked precision.
+    """
+    device = pick_device(config.device)
+    base = Engine(device=str(device), precision="fp32", channels_last=not config.is_points)
+    candidates = [replace(base, precision=p) for p in _precisions(config, device)]
+    rates: dict[str, float] = {}
+    for engine in candidates:
+        rates[engine.precision] = _rate(config, engine, data)
+        if len(candidates) > 1:
+            say(f"measured {engine.precision}: {rates[engine.precision]:,.0f} images/s")
+    chosen = candidates[0]
+    for engine in candidates[1:]:
+        if rates[engine.precision] > _BF16_GAIN * rates[chosen.precision]:
+            chosen = engine
+    rate = rates[chosen.precision]
+    return replace(chosen, images_per_s=round(rate, 1), tick_kimg=_tick_kimg(config, rate))
+
+
+def _precisions(config: TrainConfig, device: torch.device) -> list[str]:
+    if config.precision != "auto":
+        if config.precision == "fp16" and device.type == "cpu":
+            raise ConfigError("--precision fp16 needs a GPU; on this processor choose auto, fp32 or bf16.")
+        if config.precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+            raise ConfigError("--precision bf16: this card has no bf16. Choose auto, fp32 or fp16.")
+        return [config.precision]
+    if config.is_points or config.networks == "mlp":
+        return ["fp32"]  # perceptrons gain nothing from short numbers
+    if device.type == "cpu":
+        return ["fp32", "bf16"] if _has_fast_bf16() else ["fp32"]
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return ["bf16"]
+    return ["fp32"]
+
+
+def _has_fast_bf16() -> bool:
+    """Does the processor multiply bf16 natively (AMX, AVX512-BF16)? Elsewhere it is emulated, and slow."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    if not capability.startswith("AVX512"):
+        return False
+    is_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    is_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return bool(is_amx() or is_bf16())
+
+
+def _rate(config: TrainConfig, engine: Engine, data: TrainingSet) -> float:
+    """Images per second of real iterations on a copy of the untrained state; one to warm up is not counted."""
+    state = State.fresh(config, engine)
+    iteration = Iteration(config, engine, state, BatchSource(data, config, torch.device(engine.device)))
+    iteration.run(0.0)
+    _wait(engine)
+    began, first = time.perf_counter(), state.nimg
+    while time.perf_counter() - began < MEASURE_S:
+        iteration.run(0.0)
+        _wait(engine)
+    return (state.nimg - first) / (time.perf_counter() - began)
+
+
+def _wait(engine: Engine) -> None:
+    if engine.device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def _tick_kimg(config: TrainConfig, rate: float) -> float:
+    if config.tick_kimg is not None:
+        return config.tick_kimg
+    planned_s = min(
+        config.minutes * 60 if config.minutes else float("inf"),
+        config.kimg * 1000 / rate if config.kimg else float("inf"),
+        config.epochs * config.num_images / rate if config.epochs else float("inf"),
+    )
+    seconds = min(max(planned_s / _TICKS_PER_RUN, _SHORTEST_TICK_S), _TICK_S)
+    return max(rate * seconds / 1000, config.batch_size / 1000)

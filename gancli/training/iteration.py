@@ -1,0 +1,107 @@
+"""One iteration: the discriminator's updates, the generator's update, the running average, the position moved on."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor
+
+from gancli.config import Engine, TrainConfig
+from gancli.data.batches import BatchSource
+from gancli.training.schedules import cosine, ema_beta, lr_factor
+from gancli.training.state import State
+from gancli.training.step import Step
+
+__all__ = ["Iteration", "Tally"]
+
+_NORM_EVERY = 16
+
+
+class Tally:
+    """Sums of what the steps return, kept on the device; read only when somebody asks."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, numbers: dict[str, Tensor]) -> None:
+        """Adds one observation of each number."""
+        for name, value in numbers.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def means(self) -> dict[str, float]:
+        """The mean of each number since the start; waits for the device."""
+        return {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+
+    def is_finite(self) -> bool:
+        """Was every number so far finite? Waits for the device."""
+        return all(bool(torch.isfinite(total)) for total in self._sums.values())
+
+
+class Iteration:
+    """Runs iterations on `state`. All that changes over the run is set from the position before each update."""
+
+    def __init__(self, config: TrainConfig, engine: Engine, state: State, source: BatchSource) -> None:
+        self.config = config
+        self.state = state
+        self.source = source
+        self.step = Step(config, engine, state.generator, state.discriminator)
+        self.tally = Tally()
+        self._measures_norms = False
+        every = re.fullmatch(r"(\d+)(e?)", config.d_every)
+        assert every is not None
+        self._every, self._every_epochs = int(every[1]), bool(every[2])
+        # One batch of latents serves both updates, as in Radford's code, where no second set of reals is needed.
+        self._reuses = config.objective != "relativistic" and self.step.is_whole
+
+    def run(self, progress: float) -> None:
+        """One iteration at `progress` (0..1) of the planned run."""
+        config, state, begin = self.config, self.state, self.state.nimg
+        self._schedule(progress)
+        self._measures_norms = (begin // (config.batch_size * config.d_steps)) % _NORM_EVERY == 0
+        p = state.augment.get("p")
+        fakes = None
+        for turn in range(config.d_steps):
+            batch = self.source.discriminator_batch(state.nimg, state.draw, p)
+            if self._reuses and turn == config.d_steps - 1:
+                fakes = self.step.make(batch)
+            if self._is_d_turn(state.nimg):
+                state.optimizer_d.zero_grad(set_to_none=True)
+                self.tally.add(self.step.discriminator_gradients(batch, fakes))
+                self._measure_norm("grad_norm_d", state.discriminator)
+                state.optimizer_d.step()
+            state.nimg += len(batch)
+        if fakes is None:
+            batch = self.source.generator_batch(begin, state.draw, p)
+        state.optimizer_g.zero_grad(set_to_none=True)
+        self.tally.add(self.step.generator_gradients(batch, fakes))
+        self._measure_norm("grad_norm_g", state.generator)
+        state.optimizer_g.step()
+        state.average(ema_beta(config.ema_halflife_kimg, state.nimg, state.nimg - begin))
+
+    def _schedule(self, progress: float) -> None:
+        config, state = self.config, self.state
+        factor = lr_factor(config.lr_schedule, progress, config.seed, state.nimg)
+        beta2 = config.betas[1]
+        if config.beta2_final is not None:
+            beta2 = cosine(beta2, config.beta2_final, progress, 0.8)
+        for optimizer, lr in ((state.optimizer_g, config.g_lr), (state.optimizer_d, config.d_lr)):
+            for group in optimizer.param_groups:
+                group["lr"] = lr * factor
+                group["betas"] = (config.betas[0], beta2)
+        gamma = 1.0 if config.gamma_schedule == "constant" else cosine(1.0, 0.1, progress, 0.8)
+        self.step.r1_gamma = (config.r1_gamma or 0.0) * gamma
+        self.step.r2_gamma = (config.r2_gamma or 0.0) * gamma
+        self.step.noise_scale = (config.instance_noise or 0.0) * (1.0 - min(progress, 1.0))
+
+    def _is_d_turn(self, nimg: int) -> bool:
+        """Every k-th batch, or every k-th epoch; the first always."""
+        unit = self.config.num_images if self._every_epochs else self.config.batch_size
+        return (nimg // unit) % self._every == 0
+
+    def _measure_norm(self, name: str, module: torch.nn.Module) -> None:
+        if self._measures_norms:
+            gradients = [p.grad for p in module.parameters() if p.grad is not None]
+            self.tally.add({name: torch.stack(torch._foreach_norm(gradients)).norm()})

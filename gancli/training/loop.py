@@ -1,0 +1,154 @@
+"""The training loop. Position is the random state; bookkeeping comes before the step, when everything is consistent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from gancli.config import Engine, TrainConfig
+from gancli.data.batches import BatchSource
+from gancli.data.dataset import TrainingSet
+from gancli.errors import TrainingError
+from gancli.files import write_json
+from gancli.metrics.advice import advise
+from gancli.models.checkpoint import Checkpoint
+from gancli.text import clean
+from gancli.training.iteration import Iteration, Tally
+from gancli.training.plan import planned_nimg
+from gancli.training.run import RunFolder
+from gancli.training.state import State
+from gancli.training.ticks import Reporter, Tick
+
+__all__ = ["train_loop"]
+
+_CHECK_EVERY = 50  # iterations between looks at whether the numbers are still numbers
+_MOST_ROLLBACKS = 3
+
+
+def train_loop(
+    config: TrainConfig,
+    engine: Engine,
+    data: TrainingSet,
+    run: RunFolder,
+    checkpoint: Checkpoint | None,
+    start: int,
+    should_stop: Callable[[], bool],
+    initial: State | None = None,
+) -> Iterator[Tick]:
+    """Trains until the first of the config's lengths, or until `should_stop`; yields at every tick.
+
+    `checkpoint`: where to go on from; None begins anew, from `initial` where given. Raises `TrainingError` when the
+    losses are not finite after three rollbacks, `DiskError` when a checkpoint cannot be written.
+    """
+    # ---- what learns, where it stands
+    if checkpoint is not None:
+        state = State.restored(checkpoint, engine)
+    else:
+        state = initial or State.fresh(config, engine)
+    extra: dict[str, Any] = dict(checkpoint.extra) if checkpoint is not None else {}
+    source = BatchSource(data, config, torch.device(engine.device))
+    reporter = Reporter(config, engine, data, run, state)
+    iteration = Iteration(config, engine, state, source)
+    tick_nimg = max(1, round(engine.tick_kimg * 1000))
+    seconds_before = float(extra.get("seconds", 0.0))
+    target = _target(config, engine, extra, state.nimg, seconds_before)
+    extra |= {"seconds": seconds_before, "target_nimg": target, "length": _length(config)}
+
+    # ---- the first grid and checkpoint come before the first step
+    if checkpoint is None:
+        reporter.first(extra)
+
+    began = tick_began = time.perf_counter()
+    tick_from, next_tick, checked = state.nimg, (state.nimg // tick_nimg + 1) * tick_nimg, 0
+    while True:
+        # ---- bookkeeping
+        done = state.nimg >= target
+        stopping = not done and should_stop()
+        if done or stopping or state.nimg >= next_tick or checked >= _CHECK_EVERY:
+            checked = 0
+            if not (iteration.tally.is_finite() and _weights_are_finite(state)):
+                _roll_back(run, state, reporter)
+                iteration.tally, tick_from = Tally(), state.nimg
+                next_tick = (state.nimg // tick_nimg + 1) * tick_nimg
+                continue
+        if state.nimg > tick_from and (done or stopping or state.nimg >= next_tick):
+            now = time.perf_counter()
+            seconds = seconds_before + now - began
+            clock = {
+                "seconds": round(seconds, 3),
+                "images_per_s": round((state.nimg - tick_from) / max(now - tick_began, 1e-9), 2),
+                "target_kimg": target / 1000,
+                "starts": start,
+            }
+            if config.minutes is not None and not done:
+                target = planned_nimg(config, (state.nimg - tick_from) / (now - tick_began), state.nimg, seconds)
+            extra |= {"seconds": seconds, "target_nimg": target, "finished": done}
+            tick = reporter.tick(iteration.tally, clock, extra)
+            iteration.tally, tick_from = Tally(), state.nimg
+            tick_began, next_tick = now, (state.nimg // tick_nimg + 1) * tick_nimg
+            yield tick
+            if not done and config.on_collapse == "stop" and tick.verdict.verdict == "collapsed":
+                return
+        if done or stopping:
+            return
+
+        # ---- the step
+        iteration.run(state.nimg / target)
+        checked += 1
+
+
+def _target(config: TrainConfig, engine: Engine, extra: dict[str, Any], nimg: int, seconds: float) -> int:
+    """Where the run ends: as planned before, while its length is the same; else planned anew."""
+    if config.minutes is not None and extra.get("length") == _length(config) and "target_nimg" in extra:
+        return int(extra["target_nimg"])
+    return planned_nimg(config, engine.images_per_s, nimg, seconds)
+
+
+def _length(config: TrainConfig) -> list[float | None]:
+    return [config.epochs, config.kimg, config.minutes]
+
+
+def is_finished(config: TrainConfig, checkpoint: Checkpoint) -> bool:
+    """Has the run at `checkpoint` reached the length that `config` asks for?"""
+    if checkpoint.extra.get("length") == _length(config) and checkpoint.extra.get("finished"):
+        return True
+    seconds = float(checkpoint.extra.get("seconds", 0.0))
+    return (
+        (config.kimg is not None and checkpoint.nimg >= config.kimg * 1000)
+        or (config.epochs is not None and checkpoint.nimg >= config.epochs * config.num_images)
+        or (config.minutes is not None and seconds >= config.minutes * 60)
+    )
+
+
+def _weights_are_finite(state: State) -> bool:
+    weights: list[torch.Tensor] = [*state.generator.parameters(), *state.discriminator.parameters()]
+    return bool(torch.isfinite(torch.stack(torch._foreach_norm(weights))).all())
+
+
+def _roll_back(run: RunFolder, state: State, reporter: Reporter) -> None:
+    """Back to the last good checkpoint, with another draw; after three times the run has diverged."""
+    draw, at = state.draw, state.nimg
+    checkpoint, _ = run.newest_good()
+    if checkpoint is None or draw >= _MOST_ROLLBACKS:
+        advice = advise("diverged", best_tick=None, num_images=reporter.config.num_images, held_out=False)
+        evidence = f"Losses or weights are not finite at {at / 1000:.1f} kimg, and after {draw} rollbacks again."
+        ticks = [row["tick"] for row in reporter.rows]
+        verdict: dict[str, Any] = {
+            "verdict": "diverged",
+            "since_tick": (ticks[-1] if ticks else 0) + 1,
+            "best_tick": reporter.judge().best_tick if ticks else None,
+            "evidence": evidence,
+            "advice": list(advice),
+            "measures": {},
+        }
+        write_json(run.path / "verdict.json", verdict)
+        raise TrainingError(
+            f"The run '{clean(run.path)}' has diverged. {evidence} What was saved before is kept. "
+            f"To try: {' '.join(advice)}"
+        )
+    state.load(checkpoint)
+    state.draw = draw + 1
+    reporter.rows = run.drop_rows_beyond(state.nimg)

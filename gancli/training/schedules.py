@@ -1,0 +1,50 @@
+"""What changes over a run. Every schedule reads the position, never the clock."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from gancli.data.streams import stream
+
+__all__ = ["cosine", "ema_beta", "lr_factor"]
+
+# The fish project's 2500 epochs as fractions of a run, and its rates relative to the first (1e-4).
+_FISH_STAGES = ((0.04, 1.0), (0.16, 0.5), (0.32, None), (0.44, 0.25), (1.0, 0.2))
+_FISH_RANDOM = (0.6, 0.5, 0.4, 0.3, 0.2)
+
+
+def lr_factor(schedule: str, progress: float, seed: int, nimg: int) -> float:
+    """The learning rate relative to the recipe's at `progress` (0..1) of the planned run.
+
+    constant; linear (to 0); cosine (to 0); fish: staged, and for a while drawn anew for each batch.
+    """
+    progress = min(max(progress, 0.0), 1.0)
+    if schedule == "linear":
+        return 1.0 - progress
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * progress))
+    if schedule == "fish":
+        factor = next(value for end, value in _FISH_STAGES if progress <= end)
+        if factor is None:
+            pick = int(torch.randint(len(_FISH_RANDOM), (1,), generator=stream(seed, "lr", nimg)))
+            return _FISH_RANDOM[pick]
+        return factor
+    assert schedule == "constant", schedule
+    return 1.0
+
+
+def cosine(first: float, last: float, progress: float, until: float = 1.0) -> float:
+    """From `first` to `last` along half a cosine over the first `until` of the run, then constant."""
+    share = min(max(progress / until, 0.0), 1.0)
+    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def ema_beta(halflife_kimg: float, nimg: int, num_images: int) -> float:
+    """How much of the running average stays after `num_images` more images.
+
+    The half-life is the recipe's, at most 5 % of nimg, so that a short run shows what it learned.
+    """
+    halflife = min(halflife_kimg * 1000, 0.05 * nimg)
+    return 0.0 if halflife <= 0 else float(0.5 ** (num_images / halflife))

@@ -1,0 +1,187 @@
+"""From what a person asked to a run that is ready to go: data, config, folder, engine, plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gancli.config import FREE_TO_CHANGE, Engine, TrainConfig, TrainOptions, resolve
+from gancli.data.dataset import TrainingSet, open_training_set
+from gancli.errors import CheckpointError, ConfigError
+from gancli.files import free_path
+from gancli.models.checkpoint import Checkpoint, read_checkpoint
+from gancli.text import clean
+from gancli.training.engine import choose_engine
+from gancli.training.loop import is_finished, train_loop
+from gancli.training.plan import Plan, make_plan
+from gancli.training.run import RunFolder, find_equal_run, run_name
+from gancli.training.state import State
+from gancli.training.ticks import Tick
+
+__all__ = ["Session", "open_session"]
+
+RUNS = Path("runs")
+Say = Callable[[str], None]
+
+
+@dataclass(kw_only=True)
+class Session:
+    """A run that is ready: its plan can be read, and `ticks` trains it."""
+
+    config: TrainConfig
+    engine: Engine
+    data: TrainingSet
+    run: RunFolder
+    checkpoint: Checkpoint | None  # where it goes on from
+    plan: Plan
+    is_new: bool
+    finished: bool
+    notes: list[str]
+    initial: State | None = None
+
+    def ticks(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Tick]:
+        """Trains; yields at each tick. A finished run yields nothing. Raises `TrainingError`, `DiskError`."""
+        if self.finished:
+            return
+        if self.is_new:
+            self.run.create(self.config, self.engine, self.data.card)
+        self.run.lock()
+        try:
+            nimg = self.checkpoint.nimg if self.checkpoint else 0
+            start = self.run.note_start(self.config, nimg)
+            yield from train_loop(
+                self.config, self.engine, self.data, self.run, self.checkpoint, start, should_stop, self.initial
+            )
+        finally:
+            self.run.unlock()
+
+
+def open_session(
+    options: TrainOptions,
+    *,
+    out: Path | None = None,
+    resume: Path | None = None,
+    init_from: Path | None = None,
+    force_data: bool = False,
+    say: Say = lambda text: None,
+) -> Session:
+    """Everything up to the first step. `say` hears what takes a moment.
+
+    `out`: the run folder, continued if it is there; `resume`: a run to continue; without both the newest run in
+    ./runs with an equal config is continued. Raises `GanError`s naming the flag that does not fit.
+    """
+    if resume is not None and not (resume / "config.json").is_file():
+        raise CheckpointError(f"--resume '{clean(resume)}' is not a run. Name a folder that 'gan train' made.")
+    if resume is not None and options.data is None:
+        options = replace(options, data=RunFolder(resume).config().data)
+    say(f"reading {clean(options.data or '')}")
+    data = open_training_set(options.data or "demo:landscapes", size=options.size, seed=options.seed)
+    folder = resume or out
+    existing = RunFolder(folder) if folder is not None and (folder / "config.json").is_file() else None
+    if resume is not None and existing is not None:
+        options = _filled(options, existing.config())
+    config = resolve(options, data.facts)
+    if folder is not None and existing is None and folder.exists() and any(folder.iterdir()):
+        raise ConfigError(f"'{clean(folder)}' is there already and is no run. Name another folder with -o.")
+    if existing is None and folder is None:
+        existing = find_equal_run(config, RUNS)
+    if existing is not None:
+        return _continued(existing, config, data, force_data, say)
+    run = RunFolder(folder or free_path(RUNS / run_name(config)))
+    say("measuring this machine")
+    engine = choose_engine(config, data, say)
+    initial = _state_from(init_from, config, engine) if init_from is not None else None
+    plan = make_plan(config, engine, data, run.path, 0, 0.0)
+    return Session(
+        config=config,
+        engine=engine,
+        data=data,
+        run=run,
+        checkpoint=None,
+        plan=plan,
+        is_new=True,
+        finished=False,
+        notes=[],
+        initial=initial,
+    )
+
+
+def _continued(run: RunFolder, config: TrainConfig, data: TrainingSet, force_data: bool, say: Say) -> Session:
+    stored = run.config()
+    if force_data:
+        # The new data's own facts take the place of the recorded ones; everything else must still agree.
+        known = replace(stored, **{name: getattr(config, name) for name in _DATA_FIELDS})
+        differences = known.difference(config, FREE_TO_CHANGE)
+        if differences:
+            raise ConfigError(f"--force-data changes the data alone, not {clean('; '.join(differences), 300)}.")
+    else:
+        run.check_continues(config)
+    checkpoint, notes = run.newest_good()
+    engine = run.engine()
+    if config.device != stored.device:
+        engine = replace(choose_engine(config, data, say), tick_kimg=engine.tick_kimg)
+    if checkpoint is not None and notes:
+        notes.append(f"going on from the checkpoint before, at {checkpoint.nimg / 1000:.1f} kimg")
+    elif checkpoint is None and notes:
+        raise CheckpointError(f"No checkpoint of '{clean(run.path)}' can be read. {' '.join(notes)}")
+    if checkpoint is not None:
+        checkpoint = replace(checkpoint, config=config)
+    finished = checkpoint is not None and is_finished(config, checkpoint)
+    nimg = checkpoint.nimg if checkpoint else 0
+    seconds = float(checkpoint.extra.get("seconds", 0.0)) if checkpoint else 0.0
+    return Session(
+        config=config,
+        engine=engine,
+        data=data,
+        run=run,
+        checkpoint=checkpoint,
+        plan=make_plan(config, engine, data, run.path, nimg, seconds),
+        is_new=False,
+        finished=finished,
+        notes=notes,
+    )
+
+
+_DATA_FIELDS = ("fingerprint", "num_images", "num_held_out", "class_names", "data")
+
+
+def _filled(options: TrainOptions, stored: TrainConfig) -> TrainOptions:
+    """For --resume: what was not given is as in the run."""
+    given = {name: value for name, value in vars(options).items() if value not in (None, False)}
+    defaults = vars(TrainOptions())
+    known = stored.to_dict() | {"model": stored.recipe, "loss": stored.objective, "size": _size_text(stored)}
+    values = {}
+    lengths = ("epochs", "kimg", "minutes")
+    any_length = any(getattr(options, name) is not None for name in lengths)
+    for name in defaults:
+        if name in given and given[name] != defaults[name]:
+            values[name] = given[name]
+        elif name in lengths and any_length:
+            values[name] = getattr(options, name)
+        elif name in known and name not in ("data",):
+            value = known[name]
+            values[name] = tuple(value) if isinstance(value, list) else value
+    values["data"] = options.data
+    values["conditional"] = stored.num_classes > 0
+    return TrainOptions(**values)
+
+
+def _size_text(config: TrainConfig) -> str | None:
+    return None if config.is_points else f"{config.size[0]}x{config.size[1]}"
+
+
+def _state_from(path: Path, config: TrainConfig, engine: Engine) -> State:
+    """The networks of another run as a beginning: weights and running average; optimizers and position are new."""
+    checkpoint = read_checkpoint(path)
+    state = State.fresh(config, engine)
+    try:
+        for name in ("generator", "generator_ema", "discriminator"):
+            getattr(state, name).load_state_dict(checkpoint.states[name])
+    except RuntimeError as error:
+        difference = checkpoint.config.difference(config, ("data", "fingerprint", "num_images", "num_held_out"))
+        raise ConfigError(
+            f"--init-from '{clean(path)}' has other networks ({clean('; '.join(difference), 200)}). "
+            "Give the same --model, --size, --width and --latent-dim."
+        ) from error
+    return state

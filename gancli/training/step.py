@@ -1,0 +1,164 @@
+"""One update of the discriminator, one of the generator: gradients in, numbers out. Every engine runs this."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from gancli.config import Engine, TrainConfig
+from gancli.data.augment import apply_augmentation
+from gancli.data.batches import Batch
+from gancli.training.objectives import (
+    discriminator_loss,
+    drift_penalty,
+    generator_loss,
+    gradient_penalty,
+    squared_gradient_norm,
+)
+
+__all__ = ["Step"]
+
+Numbers = dict[str, Tensor]
+
+
+class Step:
+    """The adversarial update for one config; holds no state of its own."""
+
+    def __init__(self, config: TrainConfig, engine: Engine, generator: nn.Module, discriminator: nn.Module) -> None:
+        self.config = config
+        self.engine = engine
+        self.generator = generator
+        self.discriminator = discriminator
+        self.r1_gamma = config.r1_gamma or 0.0
+        self.r2_gamma = config.r2_gamma or 0.0
+        self.noise_scale = 0.0  # of the instance noise at this position
+        self._drops = bool(config.dropout)
+
+    def discriminator_gradients(self, batch: Batch, fakes: Tensor | None = None) -> Numbers:
+        """Adds the gradients of the discriminator's loss on `batch`; returns detached means to log.
+
+        `fakes` float [N, …] spares making them again; they are taken without their history.
+        """
+        numbers: Numbers = {}
+        for part, share, start in self._parts(batch):
+            made = self._fakes(part) if fakes is None else fakes[start : start + len(part)]
+            loss, found = self._discriminator_part(part, made.detach())
+            (loss * share).backward()  # type: ignore[no-untyped-call]
+            for name, value in found.items():
+                numbers[name] = numbers.get(name, 0.0) + value.detach() * share
+        return numbers
+
+    def generator_gradients(self, batch: Batch, fakes: Tensor | None = None) -> Numbers:
+        """Adds the gradients of the generator's loss on `batch`; `fakes` with their history spare making them again."""
+        numbers: Numbers = {}
+        with _frozen(self.discriminator):
+            for part, share, start in self._parts(batch):
+                made = self.make(part) if fakes is None else fakes[start : start + len(part)]
+                reals = part.reals if self.config.objective == "relativistic" else None
+                self._seed(part.seed + 1)
+                with self.autocast():
+                    fake_logits = self._judge(made, part, part.noise_fake)
+                    real_logits = None if reals is None else self._judge(reals, part, part.noise_real)
+                loss = generator_loss(self.config.objective, fake_logits, real_logits)
+                (loss * share).backward()  # type: ignore[no-untyped-call]
+                numbers["loss_g"] = numbers.get("loss_g", 0.0) + loss.detach() * share
+        return numbers
+
+    def make(self, batch: Batch) -> Tensor:
+        """Fakes for `batch` with their history, float32 [N, C, H, W] in [-1, 1]."""
+        self._seed(batch.seed)
+        with self.autocast():
+            return self.generator(batch.z, batch.labels).float()  # type: ignore[no-any-return]
+
+    @property
+    def is_whole(self) -> bool:
+        """Does the batch run in one piece?"""
+        return not 0 < self.engine.micro_batch < self.config.batch_size
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """The precision of the engine; logits and losses are always float32."""
+        if self.engine.precision == "fp32":
+            return contextlib.nullcontext()
+        kind = torch.bfloat16 if self.engine.precision == "bf16" else torch.float16
+        return torch.autocast(torch.device(self.engine.device).type, dtype=kind)
+
+    # ---- one part of a batch ------------------------------------------------------------------------------------
+
+    def _discriminator_part(self, part: Batch, fakes: Tensor) -> tuple[Tensor, Numbers]:
+        config = self.config
+        reals = part.reals.detach().requires_grad_(self.r1_gamma > 0)
+        fakes = fakes.requires_grad_(self.r2_gamma > 0)
+        self._seed(part.seed)
+        with self.autocast():
+            # Two passes, not one: networks with batch statistics must not mix reals and fakes.
+            real_logits = self._judge(reals, part, part.noise_real)
+            fake_logits = self._judge(fakes, part, part.noise_fake)
+        loss = discriminator_loss(config.objective, real_logits, fake_logits, config.label_smoothing or 0.0)
+        numbers = {"loss_d": loss, **self._scores(real_logits, fake_logits)}
+        if self.r1_gamma:
+            numbers["r1"] = squared_gradient_norm(real_logits, reals).mean()
+            loss = loss + 0.5 * self.r1_gamma * numbers["r1"]
+        if self.r2_gamma:
+            numbers["r2"] = squared_gradient_norm(fake_logits, fakes).mean()
+            loss = loss + 0.5 * self.r2_gamma * numbers["r2"]
+        if config.gp_weight:
+            assert part.mix is not None
+            between = torch.lerp(part.reals, fakes.detach(), part.mix).requires_grad_(True)
+            with self.autocast():
+                logits = self._judge(between, part, None)
+            numbers["gp"] = gradient_penalty(logits, between).mean()
+            loss = loss + config.gp_weight * numbers["gp"]
+        if config.drift:
+            loss = loss + config.drift * drift_penalty(real_logits)
+        auxiliary = getattr(self.discriminator, "auxiliary_loss", None)
+        if auxiliary is not None:
+            numbers["loss_auxiliary"] = auxiliary(part.reals, part.seed)
+            loss = loss + numbers["loss_auxiliary"]
+        return loss, numbers
+
+    def _judge(self, images: Tensor, part: Batch, noise: Tensor | None) -> Tensor:
+        """The logits [N] float32 of `images`, augmented and noised as the position says."""
+        if part.augmentation is not None:
+            images = apply_augmentation(images, part.augmentation)
+        if noise is not None and self.noise_scale > 0:
+            images = images + self.noise_scale * noise
+        logits: Tensor = self.discriminator(images, part.labels)
+        return logits.float()
+
+    def _fakes(self, part: Batch) -> Tensor:
+        with torch.no_grad():
+            return self.make(part)
+
+    def _scores(self, real_logits: Tensor, fake_logits: Tensor) -> Numbers:
+        scores = {"d_real": real_logits, "d_fake": fake_logits}
+        if self.config.objective == "non-saturating":
+            scores = {name: logits.sigmoid() for name, logits in scores.items()}
+        return {
+            **{name: value.mean() for name, value in scores.items()},
+            "sign_real": real_logits.sign().mean(),
+            "sign_fake": fake_logits.sign().mean(),
+        }
+
+    def _parts(self, batch: Batch) -> Iterator[tuple[Batch, float, int]]:
+        size = self.engine.micro_batch or len(batch)
+        for start in range(0, len(batch), size):
+            part = batch if size >= len(batch) else batch.part(start, start + size)
+            yield part, len(part) / len(batch), start
+
+    def _seed(self, seed: int) -> None:
+        """What the networks draw inside (dropout) comes from the position too."""
+        if self._drops:
+            torch.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def _frozen(module: nn.Module) -> Iterator[None]:
+    """No gradients for the weights of `module`: in the generator's step they would be computed and thrown away."""
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)
