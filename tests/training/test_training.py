@@ -105,19 +105,49 @@ def test_a_run_writes_what_others_read(options: TrainOptions, tmp_path: Path) ->
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [row["tick"] for row in rows] == [1, 2, 3] == [tick.row["tick"] for tick in ticks]
     assert [row["nimg"] for row in rows] == [64, 128, 160]
-    needed = (
-        "tick nimg kimg epoch seconds images_per_s target_kimg loss_d loss_g loss_d_held_out d_real d_fake starts "
-        "lr_g lr_d grad_norm_g grad_norm_d memory_mb diversity coverage near_duplicates copies"
-    ).split()
+    needed = [
+        "tick",
+        "nimg",
+        "kimg",
+        "epoch",
+        "seconds",
+        "images_per_s",
+        "target_kimg",
+        "loss_d",
+        "loss_g",
+        "loss_d_held_out",
+        "d_real",
+        "d_fake",
+        "starts",
+        "lr_g",
+        "lr_d",
+        "grad_norm_g",
+        "grad_norm_d",
+        "memory_mb",
+        "diversity",
+        "coverage",
+        "near_duplicates",
+        "copies",
+    ]
     for row in rows:
         assert set(needed) <= set(row)
         assert row.keys() == rows[0].keys()
     assert 0 < rows[-1]["d_real"] < 1
     content = torch.load(out / "last.pt", weights_only=True)
-    promised = (
-        "format_version recipe config nimg draw generator generator_ema discriminator optimizer_g optimizer_d augment "
-        "data_card"
-    ).split()
+    promised = [
+        "format_version",
+        "recipe",
+        "config",
+        "nimg",
+        "draw",
+        "generator",
+        "generator_ema",
+        "discriminator",
+        "optimizer_g",
+        "optimizer_d",
+        "augment",
+        "data_card",
+    ]
     assert set(promised) <= set(content)
     assert content["nimg"] == 160
     names = sorted(path.name for path in (out / "samples").iterdir())
