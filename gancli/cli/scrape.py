@@ -170,6 +170,9 @@ def scrape(
         watermark_hosts=watermark_hosts,
         seed=seed,
     )
+    if doctor:
+        _examine(config, output)
+        return
     if dry_run:
         _print_results(config, output)
         return
@@ -193,7 +196,7 @@ def _stdin_lines() -> tuple[str, ...]:
 
 
 def _plan(config: ScrapeConfig, output: Output) -> None:
-    from gancli.scrape.run import providers_of, set_folder
+    from gancli.scrape.plan import providers_of, set_folder
 
     folder = set_folder(config)
     if config.has_list:
@@ -299,6 +302,18 @@ def _why_nothing(finished: Finished) -> str:
         reasons = ", ".join(f"{number} {reason}" for reason, number in list(finished.left_out.items())[:4])
         said = f"{said}; left out: {reasons}" if said else f"left out: {reasons}"
     return f"No picture was kept ({said or 'nothing was found'}). Try other words, --from, --license or --min-side."
+
+
+def _examine(config: ScrapeConfig, output: Output) -> None:
+    """One line for each provider: its name, how it is, and why."""
+    from gancli.scrape.doctor import examine
+
+    output.note(f'Asking each provider for "{clean(config.queries[0], 80)}" …')
+    for it in examine(config):
+        if output.json:
+            output.answer({"provider": it.provider, "state": it.state, "found": it.found, "message": clean(it.message)})
+        else:
+            output.answer(f"{it.provider:<11} {it.state:<8} {clean(it.message)}")
 
 
 def _print_results(config: ScrapeConfig, output: Output) -> None:

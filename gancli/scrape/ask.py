@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import re
@@ -11,9 +10,10 @@ import time
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
-from gancli.scrape.download import MAX_HOPS, retry_after_s
+from gancli.scrape.body import FetchError
 from gancli.scrape.hosts import MAX_PARK_S
-from gancli.scrape.http import Answer, Clock, FetchError, Web
+from gancli.scrape.http import MAX_HOPS, Answer, Clock, Web
+from gancli.scrape.pagecache import cached_page, keep_page
 from gancli.scrape.providers.base import (
     Page,
     Provider,
@@ -23,14 +23,14 @@ from gancli.scrape.providers.base import (
     Search,
     State,
 )
+from gancli.scrape.retry import retry_after_s
 
 __all__ = ["Asker", "Interrupted", "key_of", "missing_key", "near_endpoints"]
-
-log = logging.getLogger(__name__)
 
 _PAGE_S = 30.0
 _PAGE_BYTES = 16_000_000
 _TRIES = 3
+_SECOND_LOOK_S = 5.0
 _BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
@@ -70,11 +70,40 @@ class Asker:
         with self._lock:
             lock = self._locks.setdefault(provider.name, threading.Lock())
         with lock:
+            try:
+                return self._page(provider, search, state)
+            except ProviderError as error:
+                if not error.may_pass:
+                    raise
+            self._wait(_SECOND_LOOK_S * self._patience(provider))  # an empty or busy page: once more, then it counts
+            return self._page(provider, search, state)
+
+    def _page(self, provider: Provider, search: Search, state: State) -> Page:
+        """One page, from the cache where the provider asks for one; a page that cannot be read is not kept."""
+        if not provider.cache_s:
             return provider.parse(self._ask(provider, search, state), search, state)
+        request = provider.build_request(search, state)
+        endpoint = self._endpoint(provider)
+        body = cached_page(endpoint, request, provider.cache_s)
+        if body is not None:
+            return provider.parse(body, search, state)
+        body = self._ask(provider, search, state)
+        page = provider.parse(body, search, state)
+        keep_page(endpoint, request, body, provider.cache_s)
+        return page
+
+    def _endpoint(self, provider: Provider) -> str:
+        return self._endpoints.get(provider.name, provider.endpoint).rstrip("/")
+
+    def _patience(self, provider: Provider) -> float:
+        """How much of a pause is kept: none of it before a server on this machine or network."""
+        parts = urlsplit(self._endpoints.get(provider.name, ""))
+        is_near = bool(parts.hostname) and self._web.guard.is_near(parts.hostname or "", _port(parts))
+        return 0.0 if is_near else 1.0
 
     def _ask(self, provider: Provider, search: Search, state: State) -> bytes:
         for attempt in range(1, _TRIES + 1):
-            wait_s = random.uniform(0.5, 1.0) * 2**attempt
+            wait_s = random.uniform(0.5, 1.0) * 2**attempt * self._patience(provider)
             try:
                 answer = self._send(provider, search, state)
             except FetchError as error:
@@ -98,7 +127,7 @@ class Asker:
         """One request with its redirects, which are followed only on the provider's own site: they carry the key."""
         self._keep_gap(provider)
         request = provider.build_request(search, state)
-        endpoint = self._endpoints.get(provider.name, provider.endpoint).rstrip("/")
+        endpoint = self._endpoint(provider)
         url = f"{endpoint}{request.path}"
         if request.params:
             url += "?" + urlencode(request.params, encoding="utf-8", errors="replace")
@@ -119,10 +148,7 @@ class Asker:
         raise ProviderChanged(f"{provider.name} leads in a circle.")
 
     def _keep_gap(self, provider: Provider) -> None:
-        gap_s = provider.min_gap_s * random.uniform(1.0, 1.3)
-        endpoint = urlsplit(self._endpoints.get(provider.name, ""))
-        if endpoint.hostname and self._web.guard.is_near(endpoint.hostname, _port(endpoint)):
-            gap_s = 0.0
+        gap_s = provider.min_gap_s * random.uniform(1.0, 1.3) * self._patience(provider)
         wait_s = self._last.get(provider.name, 0.0) + gap_s - time.monotonic()
         if wait_s > 0:
             self._wait(wait_s)

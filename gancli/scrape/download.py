@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from urllib.parse import SplitResult, urljoin
+from urllib.parse import SplitResult
 
-from gancli.images import ImageError, measure_image, sniff
+from gancli.scrape.body import FetchError, TooLarge
 from gancli.scrape.config import ScrapeConfig
+from gancli.scrape.content import Inspector, not_an_image
 from gancli.scrape.guard import Refused, split_url
 from gancli.scrape.hosts import MAX_PARK_S, Hosts, host_key
-from gancli.scrape.http import Answer, Clock, FetchError, TooLarge, Web
-from gancli.scrape.optout import MAX_ROBOTS_BYTES, Robots, header_opt_out
+from gancli.scrape.http import MAX_HOPS, Answer, Clock, Web
+from gancli.scrape.optout import header_opt_out
 from gancli.scrape.rawset import Piece, RawSet
 from gancli.scrape.results import DUP, FAIL, MAX_URL, OK, SKIP, Outcome, Result
-from gancli.scrape.settled import OPT_OUT, TOO_MANY_BYTES, TOO_SMALL, is_final_status
+from gancli.scrape.retry import MAX_TRIES, RETRY_STATUSES, backoff_s, retry_after_s
+from gancli.scrape.robots import RobotsBook
+from gancli.scrape.settled import TOO_MANY_BYTES, TOO_SMALL, is_final_status
 
-__all__ = ["Downloader", "retry_after_s"]
-
-log = logging.getLogger(__name__)
-
-MAX_HOPS = 5
-MAX_TRIES = 4
-MAX_PIXELS = 40_000_000
-_RETRY_STATUSES = {408, 425, 429, 500, 502, 503, 504, *range(520, 525)}
-_BACKOFF_S, _MAX_BACKOFF_S = 0.5, 30.0
-_DECODE_BYTES = 128_000_000
-_ROBOTS_S = 15.0
+__all__ = ["Downloader"]
 
 
 @dataclass(eq=False)
@@ -49,27 +37,6 @@ class _Job:
     requests: int = 0
     http_status: int | None = None
     visited: set[str] = field(default_factory=set)
-
-
-class _Room:
-    """A bounded memory that threads share: `hold(n)` waits until n bytes are free; one too large waits to be alone."""
-
-    def __init__(self, total: int) -> None:
-        self._total, self._free = total, total
-        self._changed = threading.Condition()
-
-    @contextlib.contextmanager
-    def hold(self, count: int) -> Iterator[None]:
-        count = min(count, self._total)
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= count)
-            self._free -= count
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += count
-                self._changed.notify_all()
 
 
 class Downloader:
@@ -91,10 +58,8 @@ class Downloader:
         self._paint = paint
         self._broken = broken
         self._hosts: Hosts[_Job] = Hosts(per_host=config.per_host)
-        self._room = _Room(_DECODE_BYTES)
-        self._robots: dict[str, Robots] = {}
-        self._robots_locks: dict[str, threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._inspector = Inspector(decode=config.check_images)
+        self._robots = RobotsBook(web)
         self._threads = [
             threading.Thread(target=self._work, name=f"download-{i}", daemon=True) for i in range(config.workers)
         ]
@@ -155,7 +120,7 @@ class Downloader:
             return self._next_address(job, FetchError(given_up, transient=True))
         piece = self._set.piece()
         try:
-            refusal = None if self._config.ignore_optout else self._ask_robots(job.url)
+            refusal = None if self._config.ignore_optout else self._robots.refusal(job.url)
             if refusal is not None:
                 raise refusal
             job.requests += 1
@@ -183,7 +148,7 @@ class Downloader:
             max_bytes=int(self._config.max_mb * 1e6),
             headers=headers,
             admit=admit,
-            wants=_not_an_image,
+            wants=not_an_image,
             sink=piece.write,
         )
 
@@ -202,7 +167,7 @@ class Downloader:
             self._hosts.refused(key, f"HTTP {status}", for_good=wait_s is not None and wait_s > MAX_PARK_S)
             if wait_s is not None and wait_s <= MAX_PARK_S:
                 self._hosts.park(key, wait_s)
-        if status in _RETRY_STATUSES:
+        if status in RETRY_STATUSES:
             return self._failed(job, error)
         return self._next_address(job, error)
 
@@ -229,8 +194,7 @@ class Downloader:
         job.tries += 1
         if job.tries >= MAX_TRIES:
             return self._next_address(job, error)
-        wait_s = random.uniform(0, min(_MAX_BACKOFF_S, _BACKOFF_S * 2**job.tries))
-        return lambda: self._queue(job, wait_s=wait_s)
+        return lambda: self._queue(job, wait_s=backoff_s(job.tries))
 
     def _next_address(self, job: _Job, error: FetchError) -> Callable[[], None] | None:
         if job.at + 1 < len(job.addresses) and job.clock.left_s > 0:
@@ -246,21 +210,16 @@ class Downloader:
     def _keep(self, job: _Job, piece: Piece) -> Callable[[], None] | None:
         if piece.size == 0:
             return self._next_address(job, FetchError("empty file", transient=False))
-        source = piece.source()
-        kind = sniff(source if isinstance(source, bytes) else _head(source))
         try:
-            if self._config.check_images:
-                width, height = measure_image(source, max_pixels=MAX_PIXELS, room=self._room.hold)
-            else:
-                width = height = 0
-        except ImageError as error:
-            return self._next_address(job, FetchError(_why_no_image(error.reason), transient=False))
-        if self._config.check_images and min(width, height) < self._config.min_side_px:
+            kind, width, height = self._inspector.look(piece.source())
+        except FetchError as error:
+            return self._next_address(job, error)
+        if width and min(width, height) < self._config.min_side_px:
             if job.at + 1 < len(job.addresses):
                 return self._next_address(job, FetchError(TOO_SMALL, transient=False))
             self._end(job, SKIP, f"{TOO_SMALL} (under {self._config.min_side_px})", size=(width, height))
             return None
-        file, is_new = self._set.keep(piece, kind or "bin")
+        file, is_new = self._set.keep(piece, kind)
         outcome = self._outcome(
             job,
             OK if is_new else DUP,
@@ -317,74 +276,6 @@ class Downloader:
             return
         self._set.record(outcome)
         self._finish(outcome)
-
-    # ---- robots.txt -----------------------------------------------------------------------------------------------
-
-    def _ask_robots(self, url: str) -> FetchError | None:
-        """Why robots.txt keeps us from `url`, or None. Asked once for each origin."""
-        parts = split_url(url, any_port=True)
-        origin = f"{parts.scheme}://{parts.netloc}".lower()
-        with self._lock:
-            lock = self._robots_locks.setdefault(origin, threading.Lock())
-        with lock:
-            robots = self._robots.get(origin)
-            if robots is None:
-                robots = self._robots[origin] = self._read_robots(origin)
-        if robots.refusal is not None:
-            return FetchError(robots.refusal, transient=True)
-        if not robots.allows(url):
-            return FetchError(f"{OPT_OUT}: robots.txt", transient=False, skip=True)
-        return None
-
-    def _read_robots(self, origin: str) -> Robots:
-        url = f"{origin}/robots.txt"
-        for _ in range(MAX_HOPS + 1):
-            try:
-                body = bytearray()
-                answer = self._web.get(url, clock=Clock(_ROBOTS_S), max_bytes=2 * MAX_ROBOTS_BYTES, sink=body.extend)
-            except TooLarge:
-                return Robots.from_answer(200, bytes(body))
-            except FetchError as error:
-                if error.skip:
-                    return Robots()  # the picture itself meets the same refusal
-                return Robots(refusal=error.reason)
-            if answer.location is None:
-                return Robots.from_answer(answer.status, bytes(body))
-            url = urljoin(url, answer.location)
-        return Robots()
-
-
-def retry_after_s(value: str) -> float | None:
-    """The seconds that a Retry-After header asks to wait (a number or an HTTP date); None when it says nothing."""
-    value = value.split(",")[0].strip() if value[:1].isdigit() else value.strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    try:
-        when = parsedate_to_datetime(value)
-    except (ValueError, TypeError, IndexError):
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
-
-
-def _not_an_image(head: bytes) -> str | None:
-    if sniff(head) is not None:
-        return None
-    try:
-        measure_image(head)
-    except ImageError as error:
-        return _why_no_image(error.reason)
-    return None
-
-
-def _why_no_image(reason: str) -> str:
-    return reason if reason == "not an image" else f"not an image ({reason})"
-
-
-def _head(path: object) -> bytes:
-    with open(str(path), "rb") as file:
-        return file.read(64)
 
 
 def _port(parts: SplitResult) -> int:

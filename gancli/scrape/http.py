@@ -3,42 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import ssl
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urljoin
 
-import certifi
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, LocationValueError, ReadTimeoutError, SSLError
-from urllib3.response import BaseHTTPResponse
 
+from gancli.scrape.body import FetchError, drain, read_body
 from gancli.scrape.guard import Guard, Refused, Unreachable, split_url
+from gancli.scrape.transport import CONNECT_TIMEOUT_S, make_pool
 
-__all__ = ["Answer", "Clock", "FetchError", "Web"]
+__all__ = ["MAX_HOPS", "Answer", "Clock", "Web"]
 
-CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 15.0
-_CHUNK = 65_536
-_DRAIN = 16_384  # an error page up to this size is read, so that its connection can serve again
-
-
-class FetchError(Exception):
-    """A request that gave no answer. The text is the reason in the manifest; `transient` ones may be tried again."""
-
-    def __init__(self, reason: str, *, transient: bool, skip: bool = False) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.transient = transient
-        self.skip = skip
+MAX_HOPS = 5
 
 
 @dataclass(frozen=True)
@@ -100,7 +83,7 @@ class Web:
         self._running: set[Clock] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._pool = _make_pool(self, per_host)
+        self._pool = make_pool(guard, self._note_socket, per_host)
         self._watch = threading.Thread(target=self._watch_clocks, name="watchdog", daemon=True)
         self._watch.start()
 
@@ -162,13 +145,13 @@ class Web:
             got = {name.lower(): tuple(response.headers.getlist(name)) for name in response.headers}
             is_good = 200 <= response.status < 300
             if not is_good and not read_all:
-                _drain(response)
+                drain(response)
                 return Answer(response.status, url, got, b"", 0)
             if admit is not None:
                 admit(got)
             pieces: list[bytes] = []
             size = 0
-            for piece in _body(response, got, max_bytes, wants):
+            for piece in read_body(response, got, max_bytes, wants):
                 size += len(piece)
                 (sink or pieces.append)(piece)
             self.bytes += size
@@ -218,7 +201,7 @@ class Web:
             clock.sock = None
             clock.left_s -= time.monotonic() - began
 
-    def note_socket(self, sock: socket.socket | None) -> None:
+    def _note_socket(self, sock: socket.socket | None) -> None:
         """Tells the watchdog which socket the request of this thread uses."""
         clock: Clock | None = getattr(self._local, "clock", None)
         if clock is not None:
@@ -247,115 +230,6 @@ class Web:
         self.interrupt()
         self._watch.join(timeout=2)
         self._pool.clear()
-
-
-def _make_pool(web: Web, per_host: int) -> urllib3.PoolManager:
-    """A pool whose connections go through the guard. Proxies of the environment are not used: they hide the peer."""
-
-    def open_socket(connection: HTTPConnection) -> socket.socket:
-        timeout = connection.timeout
-        seconds = float(timeout) if isinstance(timeout, int | float) else CONNECT_TIMEOUT_S
-        sock = web.guard.connect(connection.host, connection.port or 80, min(seconds, CONNECT_TIMEOUT_S))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        web.note_socket(sock)
-        return sock
-
-    class Plain(HTTPConnection):
-        def _new_conn(self) -> socket.socket:
-            return open_socket(self)
-
-        def request(self, *args: Any, **options: Any) -> None:
-            web.note_socket(self.sock)
-            super().request(*args, **options)
-
-    class Secure(HTTPSConnection):
-        def _new_conn(self) -> socket.socket:
-            return open_socket(self)
-
-        def request(self, *args: Any, **options: Any) -> None:
-            web.note_socket(self.sock)
-            super().request(*args, **options)
-
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = Secure
-
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where()
-    context = ssl.create_default_context(cafile=bundle if os.path.isfile(bundle) else None)
-    pool = urllib3.PoolManager(num_pools=64, maxsize=per_host, block=False, ssl_context=context)
-    pool.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
-    return pool
-
-
-def _body(
-    response: BaseHTTPResponse,
-    headers: Mapping[str, tuple[str, ...]],
-    max_bytes: int,
-    wants: Callable[[bytes], str | None] | None,
-) -> Iterator[bytes]:
-    """The decoded body in pieces; raises `FetchError` as soon as it is too large or `wants` says no."""
-    announced = headers.get("content-length", ("",))[0].strip()
-    if announced.isascii() and announced.isdigit() and int(announced[:18]) > max_bytes:
-        raise TooLarge(int(announced[:18]))
-    size, head, judged = 0, b"", wants is None
-    for piece in _decoded(response, ",".join(headers.get("content-encoding", ())).strip().lower(), max_bytes):
-        size += len(piece)
-        if size > max_bytes:
-            raise TooLarge(size)
-        if not judged and wants is not None:
-            head += piece[:1024]
-            if len(head) >= 512:
-                judged = True
-                _judge(wants(head))
-        yield piece
-    if not judged and wants is not None and size:
-        _judge(wants(head))
-
-
-class TooLarge(FetchError):
-    """More bytes than allowed; `size` is what was announced or seen."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__("too many bytes", transient=False, skip=True)
-        self.size = size
-
-
-def _judge(reason: str | None) -> None:
-    if reason is not None:
-        raise FetchError(reason, transient=False)
-
-
-def _decoded(response: BaseHTTPResponse, encoding: str, max_bytes: int) -> Iterator[bytes]:
-    if encoding in ("", "identity"):
-        yield from _raw(response)
-        return
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise FetchError("unknown content encoding", transient=False)
-    unpack = zlib.decompressobj(47 if "gzip" in encoding else 15)
-    try:
-        for piece in _raw(response):
-            yield unpack.decompress(piece, max_bytes + 1)  # a bomb grows to one byte too many, and no further
-            if unpack.unconsumed_tail:
-                raise TooLarge(max_bytes + 1)
-    except zlib.error:
-        raise FetchError("broken content encoding", transient=False) from None
-
-
-def _raw(response: BaseHTTPResponse) -> Iterator[bytes]:
-    while True:
-        piece = response.read(_CHUNK)
-        if not piece:
-            return
-        yield piece
-
-
-def _drain(response: BaseHTTPResponse) -> None:
-    length = response.headers.get("content-length", "")
-    if length.isdigit() and int(length) <= _DRAIN:
-        with contextlib.suppress(HTTPError, OSError):
-            response.read(_DRAIN)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

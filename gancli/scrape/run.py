@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import queue
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
-from gancli.files import free_path
-from gancli.scrape.ask import Asker, key_of, missing_key, near_endpoints
+from gancli.scrape.agent import user_agent
+from gancli.scrape.ask import Asker, missing_key, near_endpoints
 from gancli.scrape.config import DEFAULT_COUNT, ScrapeConfig
 from gancli.scrape.download import Downloader
+from gancli.scrape.forecast import Forecaster
 from gancli.scrape.guard import Guard
 from gancli.scrape.http import Web
 from gancli.scrape.judge import keys_of, objection, rule_for
 from gancli.scrape.lanes import Lane, share
-from gancli.scrape.providers import PROVIDERS, Provider, choose
-from gancli.scrape.providers.base import Search
+from gancli.scrape.plan import providers_of, searches, set_folder, set_name
+from gancli.scrape.providers import Provider
 from gancli.scrape.providers.demo import paint_file
-from gancli.scrape.rawset import RawSet, is_raw_set
+from gancli.scrape.rawset import RawSet
 from gancli.scrape.results import DUP, FAIL, OK, SKIP, Finished, Forecast, Notice, Outcome, Result, Started
 from gancli.scrape.search import ListStream, SearchStream, Stream
 from gancli.scrape.settled import is_settled
 from gancli.scrape.urllist import read_list
-from gancli.text import slug
 
-__all__ = ["Event", "find", "providers_of", "scrape", "set_folder"]
-
-log = logging.getLogger(__name__)
+__all__ = ["Event", "find", "scrape"]
 
 Event = Started | Outcome | Notice | Forecast | Finished
 
@@ -64,47 +58,6 @@ def find(config: ScrapeConfig) -> Iterator[Result | Notice]:
         run.close()
 
 
-def providers_of(config: ScrapeConfig) -> list[Provider]:
-    """The providers that `--from` names. `auto` is the licensed ones, and with `any` the others as well."""
-    if config.has_list:
-        return []
-    names: list[str] = []
-    for source in config.sources:
-        if source != "auto":
-            names.append(source)
-            continue
-        names += ["openverse", "wikimedia"] + (["bing", "duckduckgo"] if config.rule == "any" else [])
-    choose(tuple(config.endpoints))
-    return choose(tuple(name for name in names if name in PROVIDERS or name not in ("openverse", "bing", "duckduckgo")))
-
-
-def set_folder(config: ScrapeConfig) -> Path:
-    """Where the raw set lies: `out`, or a name made of the queries or the list, in the current folder."""
-    if config.out is not None:
-        return config.out
-    folder = Path(_set_name(config))
-    if folder.is_dir() and (is_raw_set(folder) or not any(folder.iterdir())):
-        return folder
-    return free_path(folder) if folder.exists() else folder
-
-
-def _set_name(config: ScrapeConfig) -> str:
-    if config.urls is not None:
-        return slug(config.urls.name.split(".")[0] or config.urls.name)
-    return slug(" ".join(config.queries)) if config.queries else "urls"
-
-
-def user_agent() -> str:
-    """Who asks: name, version, and where to complain (`GAN_CONTACT` adds an address)."""
-    try:
-        number = version("gancli")
-    except PackageNotFoundError:
-        number = "0"
-    contact = os.environ.get("GAN_CONTACT", "").strip()
-    extra = f"; {contact}" if contact.isascii() and contact.isprintable() and contact else ""
-    return f"gan/{number} (+https://github.com/gan-cli/gan{extra})"
-
-
 class _Run:
     """The state of one start."""
 
@@ -132,6 +85,7 @@ class _Run:
         self._streams: list[SearchStream] = []
         self._lanes = self._make_lanes(providers)
         self._count = config.count or (None if config.has_list else DEFAULT_COUNT)
+        self._forecaster = Forecaster(self._lanes, self._count)
         self._downloader: Downloader | None = None
         if raw_set is not None:
             self._downloader = Downloader(
@@ -154,7 +108,7 @@ class _Run:
     def _make_lanes(self, providers: list[Provider]) -> list[Lane]:
         config = self._config
         if config.has_list:
-            name = _set_name(config)
+            name = set_name(config)
             source = config.urls if config.urls is not None else config.url_lines or ()
             lanes = [Lane(name, [ListStream(read_list(source, name))], 0, look_ahead=_LIST_AHEAD)]
         else:
@@ -180,10 +134,9 @@ class _Run:
             if problem is not None:
                 self._notice(Notice(provider=provider.name, query=query, kind=problem.kind, message=str(problem)))
                 continue
-            searches = self._searches(provider, query, also)
             stream = SearchStream(
                 provider,
-                searches,
+                searches(provider, query, also, self._config),
                 self._asker,
                 seen=seen,
                 stop=self._stop,
@@ -193,23 +146,6 @@ class _Run:
             streams.append(stream)
         self._streams += streams
         return list(streams)
-
-    def _searches(self, provider: Provider, query: str, also: tuple[str, ...]) -> Iterator[Search]:
-        config = self._config
-        plain = Search(
-            query=query[: provider.max_query],
-            label=query,
-            size=config.size,
-            colour=config.colour,
-            type=config.type,
-            safe=config.safe,
-            rule=rule_for(provider.name, config),
-            min_side_px=config.min_side_px,
-            near_px=max(480, config.min_side_px * 3 // 2),
-            seed=config.seed,
-            key=key_of(provider),
-        )
-        yield from provider.fan_out(plain)
 
     def _notice(self, notice: Notice) -> None:
         self._events.put(notice)
@@ -224,6 +160,7 @@ class _Run:
             yield from self._fill()
             if self._is_done():
                 break
+            yield from self._forecaster.ready()
             yield from self._news(wait_s=0.5)
         yield from self._news(wait_s=0)
         yield self._finished()
@@ -282,9 +219,12 @@ class _Run:
         if row is not None and is_settled(row, self._config, rule_for(result.provider, self._config)):
             return None
         reason = objection(result, self._config)
+        self._forecaster.note(lane, is_usable=reason is None)
         if reason is not None:
             return self._decide(result, SKIP, reason)
         for key in keys_of(result):
+            if key in self._known and key.startswith(f"{result.provider}:"):
+                return None  # the site's own number: the same picture under an address that changes daily
             if key in self._known:
                 return self._decide(result, DUP, "same picture at another address", duplicate_of=self._known[key])
             if key in self._held:

@@ -86,11 +86,14 @@ class SearchStream(Stream):
         self.name = provider.name
         self.provider = provider
         self.found = 0
+        self.seen = 0
+        self.plain_found = 0
+        self.plain_ended = False
         self.total: int | None = None
         self.pages = 0
         self._searches = iter(searches)
         self._asker = asker
-        self._seen = seen
+        self._keys = seen
         self._stop = stop
         self._wake = wake
         self._notify = notify
@@ -157,12 +160,15 @@ class SearchStream(Stream):
             new = self._hand_on(page, search)
             got.seen += len(page.results)
             got.new += new
+            self.seen += len(page.results)
+            self.plain_found += new if is_first else 0
             if is_first and page.total is not None:
                 self.total = page.total
             got.stale = 0 if new or not page.results else got.stale + 1
             self._wake()
             if got.stale >= _STALE_PAGES or got.seen >= self.provider.max_results:
                 break
+        self.plain_ended = True
         return got
 
     def _pages(self, search: Search) -> Iterator[Page]:
@@ -184,9 +190,9 @@ class SearchStream(Stream):
         new = 0
         for result in page.results:
             key = result.key
-            if key in self._seen:
+            if key in self._keys:
                 continue
-            self._seen.add(key)
+            self._keys.add(key)
             new += 1
             self.found += 1
             self._waiting.put(

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from gancli.scrape.providers import demo, wikimedia
+from gancli.scrape.providers import bing, demo, duckduckgo, flickr, openverse, pixabay, wikimedia
 from gancli.scrape.providers.base import PROVIDERS, Provider, choose
 
-__all__ = ["PROVIDERS", "Provider", "choose", "demo", "wikimedia"]
+__all__ = [
+    "PROVIDERS",
+    "Provider",
+    "bing",
+    "choose",
+    "demo",
+    "duckduckgo",
+    "flickr",
+    "openverse",
+    "pixabay",
+    "wikimedia",
+]

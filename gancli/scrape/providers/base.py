@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -22,10 +22,12 @@ __all__ = [
     "Request",
     "Search",
     "State",
+    "choose",
     "integer",
     "json_object",
     "provider",
     "text_or_none",
+    "web_address",
 ]
 
 State = Mapping[str, Any]
@@ -33,9 +35,13 @@ State = Mapping[str, Any]
 
 
 class ProviderError(ScrapeError):
-    """A provider gave no page. `kind` is the outcome's name in the end table."""
+    """A provider gave no page. `kind` is the outcome's name in the end table; `may_pass`: it is worth a second try."""
 
     kind: ClassVar[str] = "failed"
+
+    def __init__(self, message: str, *, may_pass: bool = False) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 class ProviderBlocked(ProviderError):
@@ -117,6 +123,7 @@ class Provider:
     max_pages: ClassVar[int] = 400
     terms: ClassVar[str] = ""
     is_local: ClassVar[bool] = False
+    cache_s: ClassVar[float] = 0.0
 
     def build_request(self, search: Search, state: State) -> Request:
         """The request for the page after `state` ({} for the first)."""
@@ -195,6 +202,3 @@ def web_address(value: object) -> str | None:
     if text.startswith("//"):
         text = "https:" + text
     return text if text[:8].lower().startswith(("http://", "https://")) else None
-
-
-Parser = Callable[[bytes, Search, State], Page]

@@ -96,7 +96,7 @@ class Wikimedia(Provider):
 def _explain_error(error: object) -> ProviderError:
     code = str(error.get("code", "")) if isinstance(error, dict) else ""
     if code in ("maxlag", "ratelimited", "readonly"):
-        return ProviderBlocked(f"wikimedia asks to come back later ({code}).")
+        return ProviderBlocked(f"wikimedia asks to come back later ({code}).", may_pass=True)
     return ProviderError(f"wikimedia could not answer the query ({code or 'no reason given'}).")
 
 

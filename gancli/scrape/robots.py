@@ -1,0 +1,59 @@
+"""The robots.txt of each origin, asked for once in a start and kept to."""
+
+from __future__ import annotations
+
+import threading
+from urllib.parse import urljoin
+
+from gancli.scrape.body import FetchError, TooLarge
+from gancli.scrape.guard import split_url
+from gancli.scrape.http import MAX_HOPS, Clock, Web
+from gancli.scrape.optout import MAX_ROBOTS_BYTES, Robots
+from gancli.scrape.settled import OPT_OUT
+
+__all__ = ["RobotsBook"]
+
+_ROBOTS_S = 15.0
+
+
+class RobotsBook:
+    """What robots.txt says, for many threads; the first that needs an origin's asks for it, the others wait."""
+
+    def __init__(self, web: Web) -> None:
+        self._web = web
+        self._known: dict[str, Robots] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def refusal(self, url: str) -> FetchError | None:
+        """Why robots.txt keeps us from `url`, or None."""
+        parts = split_url(url, any_port=True)
+        origin = f"{parts.scheme}://{parts.netloc}".lower()
+        with self._lock:
+            lock = self._locks.setdefault(origin, threading.Lock())
+        with lock:
+            robots = self._known.get(origin)
+            if robots is None:
+                robots = self._known[origin] = self._read(origin)
+        if robots.refusal is not None:
+            return FetchError(robots.refusal, transient=True)
+        if not robots.allows(url):
+            return FetchError(f"{OPT_OUT}: robots.txt", transient=False, skip=True)
+        return None
+
+    def _read(self, origin: str) -> Robots:
+        url = f"{origin}/robots.txt"
+        for _ in range(MAX_HOPS + 1):
+            body = bytearray()
+            try:
+                answer = self._web.get(url, clock=Clock(_ROBOTS_S), max_bytes=MAX_ROBOTS_BYTES, sink=body.extend)
+            except TooLarge:
+                return Robots.from_answer(200, bytes(body))
+            except FetchError as error:
+                if error.skip:
+                    return Robots()  # the picture itself meets the same refusal
+                return Robots(refusal=error.reason)
+            if answer.location is None:
+                return Robots.from_answer(answer.status, bytes(body))
+            url = urljoin(url, answer.location)
+        return Robots()
