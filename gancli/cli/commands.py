@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gancli.cli.curate import curate
+from gancli.cli.demo import demo
+from gancli.cli.evaluate import evaluate
 from gancli.cli.gif import gif
+from gancli.cli.info import info
 from gancli.cli.interpolate import interpolate
 from gancli.cli.sample import sample
 from gancli.cli.scrape import scrape
@@ -32,6 +35,12 @@ class Command:
 
 
 COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="demo",
+        panel=COLLECT,
+        function=demo,
+        examples=("gan demo", "gan demo --size 48 --kimg 100 --minutes 10 -o big-demo"),
+    ),
     Command(
         name="scrape",
         panel=COLLECT,
@@ -91,6 +100,23 @@ COMMANDS: tuple[Command, ...] = (
             "gan gif runs/dcgan-mountains-64 --caption",
             "gan interpolate | gan gif --max-mb 8",
             "gan gif walk/ --boomerang -o walk.webp",
+        ),
+    ),
+    Command(
+        name="info",
+        panel=JUDGE,
+        function=info,
+        examples=("gan info runs/dcgan-snowy-mountains-64", "gan info snowy-mountains-64 --augment ada"),
+    ),
+    Command(
+        name="evaluate",
+        panel=JUDGE,
+        function=evaluate,
+        examples=(
+            "gan evaluate runs/dcgan-mountains-64",
+            "gan evaluate --metrics kid,coverage -n 2000 --compare runs/wgan-gp-mountains-64",
+            "gan evaluate --features inception --inception weights-inception-2015-12-05-6726825d.pth",
+            "gan evaluate runs/relativistic-ring --protocol pacgan",
         ),
     ),
 )
