@@ -105,8 +105,8 @@ def spool(chunks: Iterable[Bytes], count: int) -> Frames:
     iterator = iter(chunks)
     first = next(iterator)
     shape = (count, *first.shape[1:])
-    file = tempfile.TemporaryFile(prefix="gan-frames-")  # noqa: SIM115 - lives as long as the frames
-    stored = np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
+    with tempfile.TemporaryFile(prefix="gan-frames-") as file:  # the map holds it open as long as the frames live
+        stored = np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
     stored[: len(first)] = first
     done = len(first)
     for chunk in iterator:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gancli.errors import UsageError
 from gancli.render.generator import Generator, joined, labels_of_keys
-from gancli.render.grid import make_grid
+from gancli.render.grid import looking_scale, make_grid
 from gancli.render.sampling import render
 from gancli.render.walks import (
     Easing,
@@ -85,7 +85,8 @@ class Walk:
         if even:
             where = even_positions(where, len(self.walks[0]), self.steps, loop=self.loop)
         cells = np.stack(list(self.cells(where)), axis=1)
-        return make_grid(cells.reshape(-1, *cells.shape[2:]), columns=count, margin=2)
+        images = cells.reshape(-1, *cells.shape[2:])
+        return make_grid(images, columns=count, margin=2, scale=looking_scale(*images.shape[1:3]))
 
     def steps(self, where: Floats | None = None) -> Floats:
         """The change of the picture from frame to frame: see `gancli.render.walks.image_steps`."""

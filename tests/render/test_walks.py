@@ -109,9 +109,9 @@ def test_walks_side_by_side_are_the_single_walks(generator: Generator) -> None:
 def test_a_strip_shows_the_stages_from_first_to_last_key(generator: Generator) -> None:
     strip = Walk(generator, [[1, 2]], 1, loop=False).stages(5)
     ends = generator.sample([1, 2])
-    assert strip.shape == (36, 5 * 34 + 2, 3)
-    assert np.array_equal(strip[2:34, 2:34], ends[0])
-    assert np.array_equal(strip[2:34, -34:-2], ends[1])
+    assert strip.shape == (100, 5 * 98 + 2, 3)
+    assert np.array_equal(strip[2:98:3, 2:98:3], ends[0])
+    assert np.array_equal(strip[2:98:3, -98:-2:3], ends[1])
 
 
 def test_classes_are_blended_on_the_way(make_run) -> None:
