@@ -28,7 +28,7 @@ app = typer.Typer(
 def main() -> None:
     """The console script: runs the command, and exits with the status of CLI.md."""
     try:
-        app()
+        app(prog_name="gan")
     except GanError as error:
         Output().error(str(error))
         sys.exit(error.exit_code)

@@ -11,6 +11,8 @@ from gancli.data.dataset import TrainingSet, open_training_set
 from gancli.errors import CheckpointError, ConfigError
 from gancli.files import free_path
 from gancli.models.checkpoint import Checkpoint, read_checkpoint
+from gancli.models.devices import pick_device
+from gancli.recipes import find_recipe
 from gancli.text import clean
 from gancli.training.engine import choose_engine
 from gancli.training.loop import is_finished, train_loop
@@ -75,6 +77,9 @@ def open_session(
         raise CheckpointError(f"--resume '{clean(resume)}' is not a run. Name a folder that 'gan train' made.")
     if resume is not None and options.data is None:
         options = replace(options, data=RunFolder(resume).config().data)
+    if options.model is not None:
+        find_recipe(options.model)
+    pick_device(options.device)
     say(f"reading {clean(options.data or '')}")
     data = open_training_set(options.data or "demo:landscapes", size=options.size, seed=options.seed)
     folder = resume or out
