@@ -16,8 +16,10 @@ __all__ = ["append_json_line", "atomic_file", "free_path", "make_folder", "read_
 
 
 @contextlib.contextmanager
-def atomic_file(path: Path | str) -> Iterator[BinaryIO]:
+def atomic_file(path: Path | str, *, sync: bool = True) -> Iterator[BinaryIO]:
     """A binary file that becomes `path` only when everything was written and is on the disk.
+
+    Without `sync` the system may bring it to the disk later: for many files that can be made again.
 
     Raises `DiskError` when the disk is full or not writable; what was at `path` before is then untouched.
     """
@@ -29,12 +31,14 @@ def atomic_file(path: Path | str) -> Iterator[BinaryIO]:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         with contextlib.suppress(OSError):
             os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
         temporary = None
-        _sync_folder(path.parent)
+        if sync:
+            _sync_folder(path.parent)
     except OSError as error:
         raise DiskError.from_os(error, path) from error
     finally:

@@ -1,7 +1,9 @@
 """Copies of one picture found and the best one kept.
 
 Groups are stars around their best picture: best first, each takes its unassigned neighbours, so that whatever is left
-out lies within the threshold of what is kept, and chains (A like B, B like C) never remove a C unlike A.
+out is like what is kept, and chains (A like B, B like C) never remove a C unlike A. Two pictures are the same when
+their hashes lie within the threshold and nothing contradicts, or within twice that and a second look confirms it;
+what stays in doubt is for a person to compare.
 """
 
 from __future__ import annotations
@@ -10,56 +12,65 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from gancli.curate.facts import Facts
-from gancli.curate.neighbours import near_pairs
+from gancli.curate.facts import COLOUR_PX, Facts
+from gancli.curate.hashes import HASH_PX
+from gancli.curate.neighbours import Pairs, near_pairs
+from gancli.curate.second_look import agreement, colour_difference
 
 __all__ = ["Copy", "Lookalike", "find_copies"]
+
+_CONFIRM_BITS, _REVIEW_BITS = 12, 14
+_MANY = 200_000  # beyond this, pairs are looked for up to _CONFIRM_BITS only
+_SAME, _NOT_CONTRADICTED, _ALIKE = 0.85, 0.75, 0.70
+_OTHER_COLOUR = 12.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Copy:
-    """Why one picture is left out: it is `of` (an index) again, at `distance` bits, perhaps `mirrored`."""
+    """Why one picture is left out: it is `of` (an index) again, at `distance` bits, perhaps mirrored."""
 
     of: int
     distance: int
     mirrored: bool
-    kind: str  # exact | near
+    kind: str  # exact | near | confirmed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lookalike:
-    """Two kept pictures that a person should compare."""
+    """Two kept pictures that a person should compare; `agreement` is what the second look found, -1..1."""
 
     first: int
     second: int
     distance: int
     mirrored: bool
+    agreement: float
 
 
 def find_copies(
-    facts: Sequence[Facts], ranking: Sequence[int], threshold: int, kept_by_hand: Set[int] = frozenset()
-) -> dict[int, Copy]:
-    """index -> the picture it repeats. `ranking` lists all indices, the best copy first; a person's keeps stay."""
+    facts: Sequence[Facts], threshold: int, kept_by_hand: Set[int] = frozenset()
+) -> tuple[dict[int, Copy], list[Lookalike]]:
+    """index -> the picture it repeats, and pairs in doubt. `facts` come best copy first; a person's keeps stay."""
     copies: dict[int, Copy] = {}
     nodes: list[int] = []
     by_bytes: dict[str, int] = {}
-    for index in ranking:
-        same = facts[index].pixels or facts[index].sha256
-        best = by_bytes.setdefault(same, index)
+    for index, fact in enumerate(facts):
+        best = by_bytes.setdefault(fact.pixels or fact.sha256, index)
         if best == index:
             nodes.append(index)
         else:
             copies[index] = Copy(of=best, distance=0, mirrored=False, kind="exact")
+    doubtful: list[Lookalike] = []
     if threshold == 0:
         _mirrored_pixels(facts, nodes, copies)
     else:
-        _stars(facts, nodes, threshold, copies, kept_by_hand)
+        doubtful = _stars(facts, nodes, threshold, copies, kept_by_hand)
     for index, copy in copies.items():
         center = copies.get(copy.of)
         if center is not None:
-            copies[index] = Copy(of=center.of, distance=center.distance, mirrored=center.mirrored, kind=center.kind)
-    return copies
+            copies[index] = center
+    return copies, [pair for pair in doubtful if pair.first not in copies and pair.second not in copies]
 
 
 def _mirrored_pixels(facts: Sequence[Facts], nodes: list[int], copies: dict[int, Copy]) -> None:
@@ -72,22 +83,71 @@ def _mirrored_pixels(facts: Sequence[Facts], nodes: list[int], copies: dict[int,
             copies[index] = Copy(of=of, distance=0, mirrored=True, kind="exact")
 
 
-def _stars(facts: Sequence[Facts], nodes: list[int], threshold: int, copies: dict[int, Copy], kept: Set[int]) -> None:
-    """`nodes` best first; flat pictures all look alike to a hash and stay out of it."""
+def _stars(
+    facts: Sequence[Facts], nodes: list[int], threshold: int, copies: dict[int, Copy], kept: Set[int]
+) -> list[Lookalike]:
+    """Fills `copies`; flat pictures all look alike to a hash and stay out of it."""
     shaped = [index for index in nodes if not facts[index].flat]
     hashes = np.array([facts[index].phash for index in shaped], dtype=np.uint64)
     mirrored = np.array([facts[index].phash_mirrored for index in shaped], dtype=np.uint64)
-    pairs = near_pairs(hashes, mirrored, threshold)
-    neighbours: dict[int, list[tuple[int, int, bool]]] = {}
-    for first, second, distance, flipped in zip(
-        pairs.first.tolist(), pairs.second.tolist(), pairs.distance.tolist(), pairs.mirrored.tolist(), strict=True
-    ):
-        neighbours.setdefault(first, []).append((second, distance, flipped))
+    reach = max(threshold, _REVIEW_BITS if len(shaped) <= _MANY else _CONFIRM_BITS)
+    pairs = near_pairs(hashes, mirrored, reach)
+    fine, same, alike = _judge([facts[index] for index in shaped], pairs, threshold)
+    neighbours: dict[int, list[int]] = {}
+    for number in np.nonzero(same)[0].tolist():
+        neighbours.setdefault(int(pairs.first[number]), []).append(number)
     taken: set[int] = set()
     for center in sorted(neighbours):
         if center in taken:
             continue
-        for other, distance, flipped in neighbours[center]:
+        for number in neighbours[center]:
+            other = int(pairs.second[number])
             if other not in taken and shaped[other] not in kept:
                 taken.add(other)
-                copies[shaped[other]] = Copy(of=shaped[center], distance=distance, mirrored=flipped, kind="near")
+                distance = int(pairs.distance[number])
+                copies[shaped[other]] = Copy(
+                    of=shaped[center],
+                    distance=distance,
+                    mirrored=bool(pairs.mirrored[number]),
+                    kind="near" if distance <= threshold else "confirmed",
+                )
+    return [
+        Lookalike(
+            first=shaped[int(pairs.first[number])],
+            second=shaped[int(pairs.second[number])],
+            distance=int(pairs.distance[number]),
+            mirrored=bool(pairs.mirrored[number]),
+            agreement=round(float(fine[number]), 3),
+        )
+        for number in np.nonzero(alike)[0].tolist()
+    ]
+
+
+_Bools = npt.NDArray[np.bool_]
+
+
+def _judge(facts: Sequence[Facts], pairs: Pairs, threshold: int) -> tuple[npt.NDArray[np.float32], _Bools, _Bools]:
+    """(fine agreement, is the same picture, should be compared by a person) of each pair."""
+    looks = _stacked(facts, "look", (HASH_PX, HASH_PX))
+    colours = _stacked(facts, "colours", (COLOUR_PX, COLOUR_PX, 3))
+    grey = np.array([fact.grey for fact in facts], dtype=np.bool_)
+    fine, coarse = np.empty(len(pairs), np.float32), np.empty(len(pairs), np.float32)
+    difference = np.empty(len(pairs), np.float32)
+    for start in range(0, len(pairs), 1 << 14):
+        part = slice(start, start + (1 << 14))
+        first, second, turned = pairs.first[part], pairs.second[part], pairs.mirrored[part]
+        look, colour = looks[first], colours[first]
+        look[turned], colour[turned] = look[turned][:, :, ::-1], colour[turned][:, :, ::-1]
+        fine[part], coarse[part] = agreement(look, looks[second])
+        difference[part] = colour_difference(colour, colours[second])
+        difference[part][grey[first] | grey[second]] = 0
+    near = (pairs.distance <= threshold) & (fine >= _NOT_CONTRADICTED)
+    confirmed = (pairs.distance <= min(2 * threshold, _CONFIRM_BITS)) & (fine >= _SAME) & (coarse >= _SAME)
+    same = (near | confirmed) & (difference < _OTHER_COLOUR)
+    alike = ~same & ((pairs.distance <= threshold) | (fine >= _ALIKE))
+    return fine, same, alike
+
+
+def _stacked(facts: Sequence[Facts], name: str, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    joined = b"".join(getattr(fact, name) for fact in facts)
+    return np.frombuffer(joined, dtype=np.uint8).reshape(len(facts), *shape)

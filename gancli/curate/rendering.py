@@ -55,7 +55,7 @@ def render(setup: RenderSetup, item: RenderItem) -> int:
     if item.mirrored:
         pixels = pixels[:, ::-1]
     target = Path(setup.folder) / item.file
-    write_png(target, pixels)
+    write_png(target, pixels, sync=False)
     return target.stat().st_size
 
 

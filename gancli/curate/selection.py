@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gancli.curate.decisions import Decision
-from gancli.curate.duplicates import Copy, find_copies
+from gancli.curate.duplicates import Copy, Lookalike, find_copies
 from gancli.curate.facts import Facts
 from gancli.curate.hashes import hash_text
 from gancli.curate.options import FLAGS, CurateOptions
@@ -24,11 +24,13 @@ _MIN_SET_FOR_HELD_OUT = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """`rows` in the order of the inputs (a mirrored copy after its picture), `items` what has to lie on the disk."""
+    """`rows` in the order of the inputs (a mirrored copy after its picture), `items` what has to lie on the disk,
+    `lookalikes` pairs of kept pictures (indices of the inputs) that a person should compare."""
 
     rows: list[dict[str, Any]]
     items: list[RenderItem]
     channels: int
+    lookalikes: list[Lookalike]
 
 
 def select(
@@ -44,10 +46,10 @@ def select(
     left_out = {index: why for index, fact in facts.items() if (why := _dropped(fact, decided[index], options))}
     candidates = [index for index in facts if index not in left_out]
     ranking = sorted(candidates, key=lambda index: _rank(index, facts[index], decided[index], sources[index]))
-    copies = _copies(facts, ranking, decided, options)
+    copies, lookalikes = _copies(facts, ranking, decided, options)
     rejected = {index for index in candidates if decided[index].decision == "reject"}
     kept = [index for index in candidates if index not in copies and index not in rejected]
-    held_out = _held_out(kept, facts, options)
+    held_out = _held_out(kept, facts, lookalikes, options)
     rows: list[dict[str, Any]] = []
     items: list[RenderItem] = []
     taken: set[str] = set()
@@ -67,7 +69,7 @@ def select(
             row.update(status="ok", reason=None, split=split, file=_file_name(fact.sha256, taken))
             rows.extend(_add_items(row, source, decided[index], options, items))
     shown = [facts[index] for index in kept]
-    return Selection(rows=rows, items=items, channels=_channels(shown, options))
+    return Selection(rows=rows, items=items, channels=_channels(shown, options), lookalikes=lookalikes)
 
 
 def _with_set_flags(facts: dict[int, Facts], options: CurateOptions) -> dict[int, Facts]:
@@ -109,19 +111,35 @@ def _licence_rank(row: Mapping[str, Any]) -> int:
 
 def _copies(
     facts: Mapping[int, Facts], ranking: Sequence[int], decided: Mapping[int, Decision], options: CurateOptions
-) -> dict[int, Copy]:
-    places = {index: place for place, index in enumerate(ranking)}
-    ordered = [facts[index] for index in ranking]
-    kept_by_hand = {places[index] for index in ranking if decided[index].decision == "keep"}
-    found = find_copies(ordered, range(len(ordered)), options.threshold, kept_by_hand)
-    return {ranking[index]: replace(copy, of=ranking[copy.of]) for index, copy in found.items()}
+) -> tuple[dict[int, Copy], list[Lookalike]]:
+    kept = {place for place, index in enumerate(ranking) if decided[index].decision == "keep"}
+    copies, doubtful = find_copies([facts[index] for index in ranking], options.threshold, kept)
+    by_index = {ranking[place]: replace(copy, of=ranking[copy.of]) for place, copy in copies.items()}
+    lookalikes = [replace(pair, first=ranking[pair.first], second=ranking[pair.second]) for pair in doubtful]
+    undecided = [
+        pair
+        for pair in lookalikes
+        if any(decided[index].decision is None for index in (pair.first, pair.second))
+        and all(decided[index].decision != "reject" for index in (pair.first, pair.second))
+    ]
+    return by_index, sorted(undecided, key=lambda pair: (pair.first, pair.second))
 
 
-def _held_out(kept: Sequence[int], facts: Mapping[int, Facts], options: CurateOptions) -> set[int]:
-    """A share of the pictures by their content, so that a top-up moves none from one side to the other."""
+def _held_out(
+    kept: Sequence[int], facts: Mapping[int, Facts], lookalikes: Sequence[Lookalike], options: CurateOptions
+) -> set[int]:
+    """A share of the pictures, by their content, so that a top-up moves none; what looks alike stays together."""
     if len(kept) < _MIN_SET_FOR_HELD_OUT:
         return set()
-    return {index for index in kept if int(facts[index].sha256[-8:], 16) / 2**32 < options.held_out}
+    key = {index: facts[index].sha256 for index in kept}
+    changed = True
+    while changed:
+        changed = False
+        for pair in lookalikes:
+            if pair.first in key and pair.second in key and key[pair.first] != key[pair.second]:
+                key[pair.first] = key[pair.second] = min(key[pair.first], key[pair.second])
+                changed = True
+    return {index for index in kept if int(key[index][-8:], 16) / 2**32 < options.held_out}
 
 
 def _base_row(index: int, source: Source, fact: Facts | None, decision: Decision) -> dict[str, Any]:
@@ -155,7 +173,7 @@ def _base_row(index: int, source: Source, fact: Facts | None, decision: Decision
 
 
 def _copy_fields(copy: Copy, sources: Sequence[Source], rejected: set[int]) -> dict[str, Any]:
-    words = {"exact": "the same picture", "near": "a copy"}[copy.kind]
+    words = {"exact": "the same picture", "near": "a copy", "confirmed": "a copy, cut or changed"}[copy.kind]
     if copy.mirrored:
         words = "a mirrored copy"
     if copy.of in rejected:

@@ -103,7 +103,9 @@ class TrainingSet:
                 raise DiskError.from_os(error, path, "remove") from error
 
     def finish(self, rows: list[dict[str, Any]], dataset: dict[str, Any], curation: dict[str, Any]) -> None:
-        """Writes the manifest, the labels and the mark of a finished set, in this order."""
+        """Writes the manifest, the labels and the mark of a finished set, in this order, once the pictures are safe."""
+        if hasattr(os, "sync"):
+            os.sync()
         write_json_lines(self.folder / MANIFEST, rows)
         _write_if_changed(self.folder / DATASET, dataset)
         _write_if_changed(self.folder / CURATION, curation)
