@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
-from gancli.scrape.body import FetchError
+from gancli.scrape.body import FetchError, Wish
 from gancli.scrape.hosts import MAX_PARK_S
 from gancli.scrape.http import MAX_HOPS, Answer, Clock, Web
 from gancli.scrape.pagecache import cached_page, keep_page
@@ -138,7 +138,8 @@ class Asker:
             cookies = self._cookies.setdefault(provider.name, {})
             if cookies:
                 headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
-            answer = self._web.get(url, clock=Clock(_PAGE_S), max_bytes=_PAGE_BYTES, headers=headers, trusted=True)
+            wish = Wish(max_bytes=_PAGE_BYTES, headers=headers, trusted=True)
+            answer = self._web.get(url, Clock(_PAGE_S), wish)
             _take_cookies(answer, cookies)
             if answer.location is None:
                 return answer

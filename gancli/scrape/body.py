@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-__all__ = ["FetchError", "TooLarge", "drain", "read_body"]
+__all__ = ["FetchError", "Headers", "TooLarge", "Wish", "drain", "read_body"]
+
+Headers = Mapping[str, tuple[str, ...]]
+"""Header names in lower case, and the values of each."""
 
 _CHUNK = 65_536
 _DRAIN = 16_384  # an error page up to this size is read, so that its connection can serve again
@@ -33,29 +37,46 @@ class TooLarge(FetchError):
         self.size = size
 
 
-def read_body(
-    response: BaseHTTPResponse,
-    headers: Mapping[str, tuple[str, ...]],
-    max_bytes: int,
-    wants: Callable[[bytes], str | None] | None,
-) -> Iterator[bytes]:
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is wanted of an answer.
+
+    `admit` sees the headers of a 2xx answer and may raise; `wants` sees the first bytes of the body and may give a
+    reason to stop; `sink` takes the body in pieces instead of the answer. A body of more than `max_bytes` raises
+    `TooLarge`, or is cut there with `cut`. With `trusted` any port is asked, and the bodies of errors are read.
+    """
+
+    max_bytes: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    admit: Callable[[Headers], None] | None = None
+    wants: Callable[[bytes], str | None] | None = None
+    sink: Callable[[bytes], None] | None = None
+    cut: bool = False
+    trusted: bool = False
+
+
+def read_body(response: BaseHTTPResponse, headers: Headers, wish: Wish) -> Iterator[bytes]:
     """The decoded body in pieces; raises `FetchError` as soon as it is too large or `wants` says no."""
     announced = headers.get("content-length", ("",))[0].strip()
-    if announced.isascii() and announced.isdigit() and int(announced[:18]) > max_bytes:
+    if not wish.cut and announced.isascii() and announced.isdigit() and int(announced[:18]) > wish.max_bytes:
         raise TooLarge(int(announced[:18]))
-    size, head, judged = 0, b"", wants is None
-    for piece in _decoded(response, ",".join(headers.get("content-encoding", ())).strip().lower(), max_bytes):
+    size, head, judged = 0, b"", wish.wants is None
+    encoding = ",".join(headers.get("content-encoding", ())).strip().lower()
+    for piece in _decoded(response, encoding, wish.max_bytes):
         size += len(piece)
-        if size > max_bytes:
-            raise TooLarge(size)
-        if not judged and wants is not None:
+        if size > wish.max_bytes:
+            if not wish.cut:
+                raise TooLarge(size)
+            yield piece[: len(piece) - (size - wish.max_bytes)]
+            return
+        if not judged and wish.wants is not None:
             head += piece[:1024]
             if len(head) >= 512:
                 judged = True
-                _judge(wants(head))
+                _judge(wish.wants(head))
         yield piece
-    if not judged and wants is not None and size:
-        _judge(wants(head))
+    if not judged and wish.wants is not None and size:
+        _judge(wish.wants(head))
 
 
 def _judge(reason: str | None) -> None:

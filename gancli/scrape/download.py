@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult
 
-from gancli.scrape.body import FetchError, TooLarge
+from gancli.scrape.body import FetchError, Headers, TooLarge, Wish
 from gancli.scrape.config import ScrapeConfig
 from gancli.scrape.content import Inspector, not_an_image
 from gancli.scrape.guard import Refused, split_url
@@ -15,7 +15,7 @@ from gancli.scrape.hosts import MAX_PARK_S, Hosts, host_key
 from gancli.scrape.http import MAX_HOPS, Answer, Clock, Web
 from gancli.scrape.optout import header_opt_out
 from gancli.scrape.rawset import Piece, RawSet
-from gancli.scrape.results import DUP, FAIL, MAX_URL, OK, SKIP, Outcome, Result
+from gancli.scrape.results import DUP, FAIL, MAX_URL, OK, SKIP, Outcome, Result, plain_url
 from gancli.scrape.retry import MAX_TRIES, RETRY_STATUSES, backoff_s, retry_after_s
 from gancli.scrape.robots import RobotsBook
 from gancli.scrape.settled import TOO_MANY_BYTES, TOO_SMALL, is_final_status
@@ -86,6 +86,7 @@ class Downloader:
             self._hosts.add(f"demo:{id(job) % self._config.workers}", job, gap_s=0.0)
             return
         try:
+            job.url = plain_url(job.url) if len(job.url) <= MAX_URL else job.url
             if len(job.url) > MAX_URL:
                 raise Refused("address too long")
             parts = split_url(job.url, any_port=self._config.allow_private)
@@ -137,20 +138,14 @@ class Downloader:
         if job.result.referer:
             headers["Referer"] = job.result.referer
 
-        def admit(got: Mapping[str, tuple[str, ...]]) -> None:
+        def admit(got: Headers) -> None:
             reason = None if self._config.ignore_optout else header_opt_out(got)
             if reason is not None:
                 raise FetchError(reason, transient=False, skip=True)
 
-        return self._web.get(
-            job.url,
-            clock=job.clock,
-            max_bytes=int(self._config.max_mb * 1e6),
-            headers=headers,
-            admit=admit,
-            wants=not_an_image,
-            sink=piece.write,
-        )
+        max_bytes = int(self._config.max_mb * 1e6)
+        wish = Wish(max_bytes=max_bytes, headers=headers, admit=admit, wants=not_an_image, sink=piece.write)
+        return self._web.get(job.url, job.clock, wish)
 
     # ---- answers --------------------------------------------------------------------------------------------------
 

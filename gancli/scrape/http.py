@@ -7,14 +7,14 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
 import urllib3
 from urllib3.exceptions import HTTPError, LocationValueError, ReadTimeoutError, SSLError
 
-from gancli.scrape.body import FetchError, drain, read_body
+from gancli.scrape.body import FetchError, Headers, Wish, drain, read_body
 from gancli.scrape.guard import Guard, Refused, Unreachable, split_url
 from gancli.scrape.transport import CONNECT_TIMEOUT_S, make_pool
 
@@ -30,7 +30,7 @@ class Answer:
 
     status: int
     url: str
-    headers: Mapping[str, tuple[str, ...]]
+    headers: Headers
     body: bytes
     bytes: int
 
@@ -87,46 +87,24 @@ class Web:
         self._watch = threading.Thread(target=self._watch_clocks, name="watchdog", daemon=True)
         self._watch.start()
 
-    def get(
-        self,
-        url: str,
-        *,
-        clock: Clock,
-        max_bytes: int,
-        headers: Mapping[str, str] | None = None,
-        admit: Callable[[Mapping[str, tuple[str, ...]]], None] | None = None,
-        wants: Callable[[bytes], str | None] | None = None,
-        sink: Callable[[bytes], None] | None = None,
-        trusted: bool = False,
-    ) -> Answer:
-        """Asks for `url`. Raises `FetchError`. A body is read only of a 2xx answer (of any with `trusted`).
-
-        `admit` sees the headers of a 2xx answer and may raise; `wants` sees the first bytes of the body and may give
-        a reason to stop; `sink` takes the body in pieces instead of the answer.
-        """
+    def get(self, url: str, clock: Clock, wish: Wish) -> Answer:
+        """Asks for `url` as `wish` says, for as long as `clock` has left. Raises `FetchError`."""
         try:
-            split_url(url, any_port=self._any_port or trusted)
+            split_url(url, any_port=self._any_port or wish.trusted)
         except Refused as error:
             raise FetchError(str(error), transient=False, skip=True) from None
         if self._closed.is_set():
             raise FetchError("interrupted", transient=True)
         with self._timed(clock):
             try:
-                return self._ask(url, clock, max_bytes, headers or {}, admit, wants, sink, trusted)
+                answer = self._ask(url, clock, wish)
             except (FetchError, Refused, Unreachable, HTTPError, OSError, ValueError) as error:
                 raise self._explain(error, clock) from error
+            if clock.cut:  # a body or header that ends where the watchdog cut it looks whole
+                raise self._explain(FetchError("timed out", transient=True), clock)
+            return answer
 
-    def _ask(
-        self,
-        url: str,
-        clock: Clock,
-        max_bytes: int,
-        headers: Mapping[str, str],
-        admit: Callable[[Mapping[str, tuple[str, ...]]], None] | None,
-        wants: Callable[[bytes], str | None] | None,
-        sink: Callable[[bytes], None] | None,
-        read_all: bool,
-    ) -> Answer:
+    def _ask(self, url: str, clock: Clock, wish: Wish) -> Answer:
         self.requests += 1
         limit = urllib3.Timeout(
             connect=min(CONNECT_TIMEOUT_S, clock.left_s), read=max(0.05, min(READ_TIMEOUT_S, clock.left_s))
@@ -134,7 +112,7 @@ class Web:
         response = self._pool.urlopen(
             "GET",
             url,
-            headers={"User-Agent": self.user_agent, "Accept-Encoding": "identity", **headers},
+            headers={"User-Agent": self.user_agent, "Accept-Encoding": "identity", **wish.headers},
             redirect=False,
             retries=False,
             preload_content=False,
@@ -144,16 +122,16 @@ class Web:
         try:
             got = {name.lower(): tuple(response.headers.getlist(name)) for name in response.headers}
             is_good = 200 <= response.status < 300
-            if not is_good and not read_all:
+            if not is_good and not wish.trusted:
                 drain(response)
                 return Answer(response.status, url, got, b"", 0)
-            if admit is not None:
-                admit(got)
+            if wish.admit is not None:
+                wish.admit(got)
             pieces: list[bytes] = []
             size = 0
-            for piece in read_body(response, got, max_bytes, wants):
+            for piece in read_body(response, got, wish):
                 size += len(piece)
-                (sink or pieces.append)(piece)
+                (wish.sink or pieces.append)(piece)
             self.bytes += size
             return Answer(response.status, url, got, b"".join(pieces), size)
         finally:
@@ -161,10 +139,10 @@ class Web:
             response.release_conn()
 
     def _explain(self, error: Exception, clock: Clock) -> FetchError:
-        if isinstance(error, FetchError):
-            return error
         if self._closed.is_set():
             return FetchError("interrupted", transient=True)
+        if isinstance(error, FetchError):
+            return error
         if clock.cut:
             return FetchError("timed out", transient=True)
         for cause in _causes(error):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from urllib.parse import urljoin
 
-from gancli.scrape.body import FetchError, TooLarge
+from gancli.scrape.body import FetchError, Wish
 from gancli.scrape.guard import split_url
 from gancli.scrape.http import MAX_HOPS, Clock, Web
 from gancli.scrape.optout import MAX_ROBOTS_BYTES, Robots
@@ -44,16 +44,14 @@ class RobotsBook:
     def _read(self, origin: str) -> Robots:
         url = f"{origin}/robots.txt"
         for _ in range(MAX_HOPS + 1):
-            body = bytearray()
             try:
-                answer = self._web.get(url, clock=Clock(_ROBOTS_S), max_bytes=MAX_ROBOTS_BYTES, sink=body.extend)
-            except TooLarge:
-                return Robots.from_answer(200, bytes(body))
+                wish = Wish(max_bytes=MAX_ROBOTS_BYTES, cut=True)
+                answer = self._web.get(url, Clock(_ROBOTS_S), wish)
             except FetchError as error:
                 if error.skip:
                     return Robots()  # the picture itself meets the same refusal
                 return Robots(refusal=error.reason)
             if answer.location is None:
-                return Robots.from_answer(answer.status, bytes(body))
+                return Robots.from_answer(answer.status, answer.body)
             url = urljoin(url, answer.location)
         return Robots()
