@@ -13,6 +13,7 @@ from gancli.cli.gif import gif
 from gancli.cli.info import info
 from gancli.cli.interpolate import interpolate
 from gancli.cli.sample import sample
+from gancli.cli.score import score
 from gancli.cli.scrape import scrape
 from gancli.cli.train import train
 
@@ -117,6 +118,15 @@ COMMANDS: tuple[Command, ...] = (
             "gan evaluate --metrics kid,coverage -n 2000 --compare runs/wgan-gp-mountains-64",
             "gan evaluate --features inception --inception weights-inception-2015-12-05-6726825d.pth",
             "gan evaluate runs/relativistic-ring --protocol pacgan",
+        ),
+    ),
+    Command(
+        name="score",
+        panel=JUDGE,
+        function=score,
+        examples=(
+            "gan score runs/dcgan-mountains-64 holiday.jpg",
+            "gan score runs/dcgan-mountains-64/last.pt photos/ --quiet",
         ),
     ),
 )

@@ -93,7 +93,11 @@ class CopyFinder:
             other, where = nearest(mirrored, self.train)
             index = torch.where(other < distance, where, index)
             distance = torch.minimum(distance, other)
-        return distance < _COPY * self._scale(index, index[:, None]), distance, index
+        return distance < _COPY * self.scale_of(index), distance, index
+
+    def scale_of(self, index: Tensor) -> Tensor:
+        """The distance of the training images at `index` [n] to their nearest other ones [n]."""
+        return self._scale(index, index[:, None])
 
     def _scale(self, index: Tensor, without: Tensor) -> Tensor:
         distance, _ = _nearest_others(self.train, index, without)

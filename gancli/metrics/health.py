@@ -60,6 +60,8 @@ class HealthMonitor:
         device: where features are computed; fakes may come from any device.
         num_fakes: fakes measured at each tick from the EMA; a quarter of it from the raw network. Points: 2,500.
         centres: known modes of points [K, 2], with `sigma`, their standard deviation.
+
+    `distinct_images` is how many of the reals differ in at least one pixel, for `judge`.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class HealthMonitor:
         self._clusters = fit_clusters(self._small, number_of_clusters(len(self._small)), seed)
         self._before: Tensor | None = None
         self._measure_reals(reals)
+        self.distinct_images = _count_distinct(reals)
         # What the discriminator thinks of pictures it trains on and of others is asked of equally many at most.
         self._train = _evenly(reals, self.num_fakes)
         self._held_out = None if held_out is None or len(held_out) == 0 else _evenly(held_out, self.num_fakes)
@@ -263,6 +266,12 @@ def _evenly(items: Tensor, count: int) -> Tensor:
     if len(items) <= count:
         return items
     return items[torch.linspace(0, len(items) - 1, count, device=items.device).round().long()]
+
+
+def _count_distinct(reals: Tensor, enough: int = 1000) -> int:
+    """How many of the reals differ in at least one pixel; of large sets, of the first `enough`, the rest as it is."""
+    first = {picture.cpu().numpy().tobytes() for picture in reals[:enough]}
+    return len(first) + max(0, len(reals) - enough)
 
 
 def _finite_share(images: Tensor) -> float:

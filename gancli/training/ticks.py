@@ -14,6 +14,7 @@ from gancli.data.streams import normal
 from gancli.files import write_json
 from gancli.metrics.best import best_tick
 from gancli.metrics.health import HealthMonitor, Measures, nudge
+from gancli.metrics.score import score_quantiles
 from gancli.metrics.verdict import Verdict, judge
 from gancli.training.iteration import Tally
 from gancli.training.objectives import discriminator_loss
@@ -68,12 +69,26 @@ class Reporter:
     def save(self, extra: dict[str, Any]) -> None:
         """A checkpoint of this position; the best one so far is spared from the rotation."""
         best = self._position_of(best_tick(self.rows)) if self.rows else None
+        extra = extra | {"score_quantiles": self._score_quantiles()}
         content = self.state.content(self.config, self.engine, self.data.card, extra)
         self.run.save(content, self.config.keep, {best} if best is not None else None)
 
+    def _score_quantiles(self) -> list[float]:
+        """What the discriminator thinks of training images, kept so that `gan score` needs no data."""
+        data, labels = self.data, None
+        rows = data.train[:: max(1, len(data.train) // 128)][:128]
+        if self.config.num_classes and data.labels is not None:
+            labels = data.labels[rows]
+        return score_quantiles(self.state.discriminator, data.images[rows], labels)
+
     def judge(self) -> Verdict:
         """The verdict after the ticks so far."""
-        return judge(self.rows, num_images=self.config.num_images, held_out=self.config.num_held_out > 0)
+        return judge(
+            self.rows,
+            num_images=self.config.num_images,
+            distinct_images=self._monitor.distinct_images,
+            held_out=self.config.num_held_out > 0,
+        )
 
     def _position_of(self, tick: int | None) -> int | None:
         return next((row["nimg"] for row in self.rows if row["tick"] == tick), None)

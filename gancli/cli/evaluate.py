@@ -1,0 +1,323 @@
+"""gan evaluate: figures on a run, each with its n, its features and an interval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gancli.cli.inputs import RUN, input_path
+from gancli.cli.options import DeviceOption, JsonOption, OutOption, QuietOption, VerboseOption
+from gancli.cli.output import Output
+from gancli.cli.places import beside, output_file
+from gancli.errors import DataError, UsageError
+from gancli.text import clean, plural
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gancli.metrics.evaluation import Evaluation, Pairs
+    from gancli.metrics.extractors import Extractor
+    from gancli.render.generator import Generator
+
+__all__ = ["evaluate"]
+
+WHAT = "What is measured"
+METRIC_NAMES = "coverage, kid, fid, precision, recall, memorisation, modes"
+DEFAULT_METRICS = ("coverage", "kid", "precision", "recall", "memorisation", "modes")
+FEATURES = ("random", "inception", "discriminator")
+PROTOCOLS = ("pacgan", "stacked-mnist")
+MAX_REALS = 10_000
+
+
+def evaluate(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN|CKPT]", help="A run or a checkpoint; '-' or a pipe: stdin; none: the newest run here."
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", metavar="DATA", help="Reals to compare with. [default: the run's own data]", rich_help_panel=WHAT
+        ),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            "--metrics", metavar="LIST", help=f"Of {METRIC_NAMES}. [default: all but fid]", rich_help_panel=WHAT
+        ),
+    ] = None,
+    features: Annotated[
+        str,
+        typer.Option("--features", metavar="KIND", help="random, inception or discriminator.", rich_help_panel=WHAT),
+    ] = "random",
+    inception: Annotated[
+        Path | None,
+        typer.Option(
+            "--inception",
+            metavar="PATH",
+            help="Inception's weights, for --features inception offline.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            "-n",
+            "--count",
+            help="Generated pictures, seeds 0 to n-1. [default: as many as reals, 500-2000]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            "--protocol",
+            metavar="NAME",
+            help="A published way to count modes: pacgan or stacked-mnist.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--compare",
+            metavar="RUN2",
+            help="Another run, measured the same way; says which is better.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    net: Annotated[
+        str,
+        typer.Option(
+            "--net", metavar="ema|raw", help="The average of the weights, or the last.", rich_help_panel="Machine"
+        ),
+    ] = "ema",
+    device: DeviceOption = "auto",
+    out: OutOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Figures on the pictures of a run: one JSON object, each figure with its n, its features and an interval.
+
+    With memorisation, the pictures most like a training image are drawn beside it (-o names that picture).
+    """
+    output = Output(json=json, quiet=quiet, verbose=verbose)
+    chosen = _check_options(metrics, features, inception, protocol, count)
+    path = input_path(source, RUN, output)
+    from gancli.render.generator import load
+
+    generator = load(str(path), net=net, device=device)
+    if protocol is not None or generator.config.is_points:
+        output.answer(_protocol(generator, protocol, data, count, output))
+        return
+    evaluator = _Evaluator(generator, data, chosen, features, inception, count, output)
+    result = evaluator.measure(generator)
+    answer: dict[str, Any] = {"path": str(generator.path), "nimg": generator.loaded.nimg, **result.figures}
+    if against is not None:
+        answer["compare"] = evaluator.compare(result, load(against, net=net, device=device))
+    if result.pairs is not None:
+        target = output_file(out, beside(generator.path, "-pairs.png"))
+        _draw_pairs(result.pairs, target)
+        answer["pairs"] = str(target)
+    for warning in result.warnings:
+        output.warn(warning)
+    output.answer(answer | ({"warnings": result.warnings} if result.warnings else {}))
+
+
+class _Evaluator:
+    """The reals, and what both sides of a comparison share."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        data: str | None,
+        metrics: tuple[str, ...],
+        features: str,
+        inception: Path | None,
+        count: int | None,
+        output: Output,
+    ) -> None:
+        self.output, self.metrics, self.features = output, metrics, features
+        self.reals = _reals(generator, data)
+        self.count = count if count is not None else min(2000, max(500, len(self.reals)))
+        self._own = features == "discriminator"
+        self._inception = inception
+        self._extract = None if self._own else self._extractor(generator)
+
+    def measure(self, generator: Generator) -> Evaluation:
+        from gancli.metrics.evaluation import evaluate_images
+
+        extract = self._extract or self._extractor(generator)
+        self.output.note(
+            f"{plural(self.count, 'picture')} of '{clean(generator.path)}' against "
+            f"{plural(len(self.reals), 'real one')}, {self.features} features"
+        )
+        fakes = _fakes(generator, self.count, self.output)
+        return evaluate_images(
+            self.reals, fakes, metrics=self.metrics, features=self.features, extract=extract, seed=generator.config.seed
+        )
+
+    def compare(self, first: Evaluation, other: Generator) -> dict[str, Any]:
+        from gancli.metrics.evaluation import compare
+
+        if self._own:
+            raise UsageError("--compare with --features discriminator compares two rulers: choose random or inception.")
+        if (other.size, other.channels) != (tuple(self.reals.shape[:1:-1]), self.reals.shape[1]):
+            raise DataError(
+                f"'{clean(other.path)}' makes pictures of another size or kind, so the two cannot be compared."
+            )
+        second = self.measure(other)
+        return {"path": str(other.path), **second.figures, "first_minus_second": compare(first.figures, second.figures)}
+
+    def _extractor(self, generator: Generator) -> Extractor:
+        from gancli.metrics import extractors
+
+        device = generator.loaded.device
+        if self.features == "random":
+            return extractors.random_extractor(self.reals, device=device)
+        if self.features == "inception":
+            return extractors.inception_extractor(self._inception, device=device)
+        from gancli.models.load import load_discriminator
+
+        return extractors.discriminator_extractor(load_discriminator(generator.path, device=str(device)), device=device)
+
+
+def _check_options(
+    metrics: str | None, features: str, inception: Path | None, protocol: str | None, count: int | None
+) -> tuple[str, ...]:
+    if features not in FEATURES:
+        raise UsageError(f"--features '{clean(features, 40)}': choose random, inception or discriminator.")
+    if inception is not None and features != "inception":
+        raise UsageError("--inception goes with --features inception.")
+    if protocol is not None and protocol not in PROTOCOLS:
+        raise UsageError(f"--protocol '{clean(protocol, 40)}': choose pacgan or stacked-mnist.")
+    if count is not None and count < 1:
+        raise UsageError(f"-n {count}: at least 1, and at least 20 for a figure.")
+    if metrics is None:
+        return DEFAULT_METRICS if features != "inception" else (*DEFAULT_METRICS, "fid")
+    names = tuple(dict.fromkeys(name.strip() for name in metrics.split(",") if name.strip()))
+    for name in names:
+        if name not in (*DEFAULT_METRICS, "fid"):
+            raise UsageError(f"--metrics '{clean(name, 40)}' is not known; choose of {METRIC_NAMES}.")
+    if not names:
+        raise UsageError(f"--metrics is empty; choose of {METRIC_NAMES}.")
+    if "fid" in names and features != "inception":
+        raise UsageError(
+            "FID is defined on Inception's features: add --features inception (and --inception PATH where there is no "
+            "network), or use kid, which has no bias at small n."
+        )
+    return names
+
+
+def _reals(generator: Generator, data: str | None) -> Tensor:
+    """The pictures that the run was trained on, or those of --data at the run's size: uint8 [N, C, H, W]."""
+    import torch
+
+    from gancli.data.dataset import open_training_set
+
+    config = generator.config
+    width, height = config.size
+    try:
+        found = open_training_set(data or config.data, size=f"{width}x{height}", seed=config.seed)
+    except DataError as error:
+        if data is not None:
+            raise
+        raise DataError(
+            f"The data of this run ('{clean(config.data)}') cannot be opened any more: {error} "
+            "Name pictures to compare with: --data FOLDER."
+        ) from error
+    images = found.images[found.train] if data is None else found.images
+    channels = config.channels
+    if images.ndim != 4:
+        raise UsageError("--data names points; this model makes pictures.")
+    if images.shape[1] != channels:
+        images = _as_channels(images, channels)
+    if len(images) > MAX_REALS:
+        images = images[torch.linspace(0, len(images) - 1, MAX_REALS).round().long()]
+    return images
+
+
+def _as_channels(images: Tensor, channels: int) -> Tensor:
+    import torch
+
+    if channels == 1:
+        return images[:, :3].float().mean(1, keepdim=True).round().to(torch.uint8)
+    if images.shape[1] == 1:
+        images = images.expand(-1, 3, -1, -1)
+    if channels == 4 and images.shape[1] == 3:
+        return torch.cat([images, torch.full_like(images[:, :1], 255)], 1)
+    return images[:, :channels]
+
+
+def _fakes(generator: Generator, count: int, output: Output) -> Tensor:
+    """The pictures of the seeds 0 to count-1, as they would be saved: uint8 [count, C, H, W]."""
+    import numpy as np
+    import torch
+
+    parts = []
+    with output.progress(count, "sampling") as bar:
+        for part in generator.stream(range(count)):
+            parts.append(part)
+            bar.advance(len(part))
+    return torch.from_numpy(np.concatenate(parts).transpose(0, 3, 1, 2).copy())
+
+
+def _protocol(
+    generator: Generator, protocol: str | None, data: str | None, count: int | None, output: Output
+) -> dict[str, Any]:
+    answer: dict[str, Any] = {"path": str(generator.path), "nimg": generator.loaded.nimg}
+    if generator.config.is_points:
+        if protocol == "stacked-mnist":
+            raise UsageError("--protocol stacked-mnist counts pictures; this model makes 2-D points: use pacgan.")
+        return answer | _points(generator, count)
+    if protocol == "pacgan":
+        raise UsageError(
+            "--protocol pacgan counts the modes of toy:ring and toy:grid; this model makes pictures. For those there "
+            "is --metrics modes, or --protocol stacked-mnist."
+        )
+    return answer | _stacked(generator, data, count, output)
+
+
+def _points(generator: Generator, count: int | None) -> dict[str, Any]:
+    import torch
+
+    from gancli.data.toys import toy_modes
+    from gancli.metrics.protocols import NUM_POINTS, pacgan_figures
+
+    centres, sigma = toy_modes(generator.config.data.partition(":")[2])
+    points = torch.from_numpy(generator.points(range(count or NUM_POINTS)))
+    return pacgan_figures(points, torch.from_numpy(centres).float(), sigma)
+
+
+def _stacked(generator: Generator, data: str | None, count: int | None, output: Output) -> dict[str, Any]:
+    from gancli.metrics.protocols import NUM_STACKS, stacked_figures, train_digit_classifier
+
+    if data is None or not data.startswith("idx:"):
+        raise UsageError("--protocol stacked-mnist needs labelled digits for its classifier: --data idx:FOLDER.")
+    if generator.channels != 3:
+        raise UsageError("--protocol stacked-mnist needs a model of three-channel pictures, one digit a channel.")
+    from gancli.data.dataset import open_training_set
+
+    digits = open_training_set(data)
+    if digits.labels is None:
+        raise DataError(f"'{clean(data)}' has no labels; the classifier of --protocol stacked-mnist needs them.")
+    output.note(f"training the digit classifier on {plural(len(digits.images), 'digit')}")
+    classifier, accuracy = train_digit_classifier(digits.images, digits.labels)
+    return stacked_figures(_fakes(generator, count or NUM_STACKS, output), classifier, accuracy=accuracy)
+
+
+def _draw_pairs(pairs: Pairs, target: Path) -> None:
+    """Each generated picture with the training image it is most like to its right, the nearest pair first."""
+    import torch
+
+    from gancli.images import write_png
+    from gancli.render.grid import looking_scale, make_grid
+
+    both = torch.stack([pairs.fakes, pairs.nearest], 1).flatten(0, 1).permute(0, 2, 3, 1).numpy()
+    captions = [text for d in pairs.distances for text in (f"{d:.2f}", "train")]
+    write_png(target, make_grid(both, columns=6, captions=captions, scale=looking_scale(both.shape[1], both.shape[2])))
