@@ -93,7 +93,8 @@ class Piece:
 class RawSet:
     """A raw set opened by one process. Raises `DataError` for a folder of something else or one that is in use."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, label_by_query: bool = False) -> None:
+        self._label_by_query = label_by_query
         if folder.is_dir() and any(folder.iterdir()) and not is_raw_set(folder) and not _is_begun(folder):
             raise DataError(f"'{folder}' holds something else than a raw set. Name another place with -o.")
         self.folder = make_folder(folder)
@@ -165,6 +166,8 @@ class RawSet:
     def record(self, outcome: Outcome) -> None:
         """Writes the outcome down; from then on it is known whatever happens."""
         row = outcome.row()
+        if self._label_by_query:
+            row["label"] = row["query"]
         self._journal.append(row)
         with self._lock:
             self.rows[row["url"]] = row

@@ -41,7 +41,7 @@ def scrape(config: ScrapeConfig) -> Iterator[Event]:
     """
     folder = set_folder(config)
     providers = providers_of(config)
-    with RawSet(folder) as raw_set:
+    with RawSet(folder, label_by_query=config.label_by_query) as raw_set:
         run = _Run(config, providers, raw_set)
         try:
             yield from run.events()
