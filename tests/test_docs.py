@@ -35,8 +35,8 @@ def reference() -> str:
 
 
 def _section(name: str, command: Any) -> str:
-    arguments = [p.human_readable_name for p in command.params if p.param_type_name == "argument"]
-    usage = " ".join(["gan", name, *(f"[{a.strip('[].').upper()}]" for a in arguments)])
+    arguments = [p.metavar or p.name.upper() for p in command.params if p.param_type_name == "argument"]
+    usage = " ".join(["gan", name, *arguments]).replace("<", "&lt;")
     first_line = re.split(r"\n\n|(?<=\.)\s", (command.help or "").strip())[0].replace("\n", " ")
     rows = [f"| {_names(p)} | {_plain(p.help)} | {_default(p)} |" for p in flags(command)]
     table = "\n".join(["| option | | default |", "| --- | --- | --- |", *rows])
@@ -104,6 +104,14 @@ def split_commands(line: str) -> list[list[str]]:
         else:
             parts[-1].append(word)
     return [part for part in parts if part and part[0] not in {"ls", "cat", "cd"}]
+
+
+def test_every_gan_line_in_the_readme_parses() -> None:
+    blocks = re.findall(r"^```[a-z]*\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines() if line.startswith("gan ")]
+    for line in lines:
+        for words in split_commands(line.split("  #")[0]):
+            NAMED[words[1]].make_context(words[1], words[2:])
 
 
 @pytest.mark.parametrize("heading", ["Quick start", "Tests"])

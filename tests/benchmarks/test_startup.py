@@ -18,7 +18,7 @@ import typer
 from gancli.cli.app import app
 
 REAL = "from gancli.cli.app import main; main()"
-TYPES = {"integer": "int", "float": "float", "boolean": "bool", "path": "Path", "integer range": "int"}
+KNOWN = (int, float, bool, str, Path)
 
 
 def bare_app() -> str:
@@ -41,15 +41,14 @@ def bare_app() -> str:
 
 
 def parameter(given: Any) -> str:
-    kind = TYPES.get(given.type.name, "str")
-    many = given.multiple or given.nargs == -1
-    kind = f"list[{kind}]" if many else kind
-    texts = f"help={given.help!r}, rich_help_panel={given.rich_help_panel!r}"
+    annotation = given.type_descriptor.annotation
+    kind = annotation.__name__ if isinstance(annotation, type) and annotation in KNOWN else "str"
+    kind = f"list[{kind}]" if given.multiple or given.nargs == -1 else kind
+    texts = f"help={given.help!r}, metavar={given.metavar!r}, rich_help_panel={given.rich_help_panel!r}"
     if given.param_type_name == "argument":
         return f"{given.name}: Annotated[{kind} | None, typer.Argument({texts})] = None"
-    names = ["/".join([given.opts[-1], *given.secondary_opts]), *given.opts[:-1]]
-    default = "False" if kind == "bool" else "None"
-    optional = kind if kind == "bool" else f"{kind} | None"
+    names = ["/".join([given.opts[0], *given.secondary_opts]), *given.opts[1:]]
+    optional, default = (kind, "False") if kind == "bool" else (f"{kind} | None", "None")
     return f"{given.name}: Annotated[{optional}, typer.Option({', '.join(map(repr, names))}, {texts})] = {default}"
 
 
