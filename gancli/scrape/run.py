@@ -24,7 +24,7 @@ from gancli.scrape.rawset import RawSet
 from gancli.scrape.results import DUP, FAIL, OK, SKIP, Finished, Forecast, Notice, Outcome, Result, Started
 from gancli.scrape.search import ListStream, SearchStream, Stream
 from gancli.scrape.settled import is_settled
-from gancli.scrape.urllist import read_list
+from gancli.scrape.urllist import check_list, read_list
 
 __all__ = ["Event", "find", "scrape"]
 
@@ -41,6 +41,8 @@ def scrape(config: ScrapeConfig) -> Iterator[Event]:
     """
     folder = set_folder(config)
     providers = providers_of(config)
+    if config.urls is not None:
+        check_list(config.urls)
     with RawSet(folder, label_by_query=config.label_by_query) as raw_set:
         run = _Run(config, providers, raw_set)
         try:
@@ -51,7 +53,10 @@ def scrape(config: ScrapeConfig) -> Iterator[Event]:
 
 def find(config: ScrapeConfig) -> Iterator[Result | Notice]:
     """The results that a scrape would fetch, at most as many as asked; nothing is fetched, no folder is made."""
-    run = _Run(config, providers_of(config), None)
+    providers = providers_of(config)
+    if config.urls is not None:
+        check_list(config.urls)
+    run = _Run(config, providers, None)
     try:
         yield from run.results()
     finally:

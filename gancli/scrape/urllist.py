@@ -12,7 +12,7 @@ from gancli.errors import DataError, DiskError
 from gancli.scrape.providers.base import text_or_none
 from gancli.scrape.results import Result
 
-__all__ = ["read_list"]
+__all__ = ["check_list", "read_list"]
 
 _MAX_LINE = 64_000
 _URL_COLUMNS = ("url", "image_url", "image", "link", "src", "contenturl")
@@ -21,7 +21,7 @@ _URL_COLUMNS = ("url", "image_url", "image", "link", "src", "contenturl")
 def read_list(source: Path | Iterable[str], name: str) -> Iterator[Result]:
     """A `Result` for each entry of the list, in order; blank lines and lines that begin with # are left out.
 
-    Raises `DiskError` when the file cannot be read, and `DataError` when there is no such file.
+    Raises `DiskError` when the file cannot be read.
     """
     lines = _lines_of(source) if isinstance(source, Path) else iter(source)
     columns: list[str] | None = None
@@ -36,6 +36,14 @@ def read_list(source: Path | Iterable[str], name: str) -> Iterator[Result]:
         yield _entry(line, columns).replaced(provider="urls", query=name, rank=rank)
 
 
+def check_list(path: Path) -> None:
+    """Raises `DataError` when `path` is no list that could be read, before anything is made for it."""
+    if not path.exists():
+        raise DataError(f"There is no list '{path}'. Name a file with one address a line, or - for stdin.")
+    if path.is_dir():
+        raise DataError(f"'{path}' is a folder, not a list. Name a file with one address a line, or - for stdin.")
+
+
 def _lines_of(path: Path) -> Iterator[str]:
     try:
         with path.open("rb") as file:
@@ -47,8 +55,6 @@ def _lines_of(path: Path) -> Iterator[str]:
                 return
             while line := file.readline(_MAX_LINE):
                 yield line.decode("utf-8", "replace")
-    except FileNotFoundError:
-        raise DataError(f"There is no list '{path}'. Name a file with one address a line, or - for stdin.") from None
     except OSError as error:
         raise DiskError.from_os(error, path, "read") from error
 

@@ -1,0 +1,163 @@
+"""gan scrape as a person meets it: what goes to stdout and stderr, and how it exits."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gancli.cli.app import main
+
+Said = tuple[int, str, str]
+
+
+@pytest.fixture
+def gan(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Said]:
+    """Runs the command in tmp_path: exit status, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, stdin: bytes = b"") -> Said:
+        monkeypatch.setattr(sys, "argv", ["gan", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        got = capfd.readouterr()
+        return status, got.out, got.err
+
+    return run
+
+
+def test_path_goes_to_stdout_and_the_table_to_stderr(gan: Any, site: Any, make: Any, tmp_path: Path) -> None:
+    urls = [site.serve(f"/{i}.jpg", make(i)) for i in range(3)] + [site.url("/gone.jpg")]
+    (tmp_path / "My list.txt").write_text("\n".join(urls))
+    status, out, err = gan("scrape", "--urls", "My list.txt", "--allow-private", "--min-side", "32")
+    assert (status, out) == (0, "my-list\n")
+    assert "HTTP 404" in err
+    assert "\x1b" not in err
+    assert (tmp_path / "my-list/manifest.jsonl").exists()
+    status, out, err = gan(
+        "scrape", "--urls", "-", "--allow-private", "-o", "b", "--json", "-q", stdin=urls[0].encode()
+    )
+    assert status == 0
+    assert json.loads(out) == {"path": "b", "asked": None, "kept": 1, "added": 1, "left_out": {}}
+    assert err == ""
+
+
+def test_nothing_at_all_is_exit_1_with_the_reason(gan: Any, site: Any) -> None:
+    status, out, err = gan("scrape", "--urls", "-", "--allow-private", "-o", "x", stdin=site.url("/gone.jpg").encode())
+    assert (status, out) == (1, "")
+    assert "HTTP 404" in err
+    assert "Traceback" not in err
+
+
+def test_fewer_than_asked_is_exit_0_and_with_strict_3(gan: Any, site: Any, make: Any) -> None:
+    url = site.serve("/a.jpg", make(1)).encode()
+    arguments = ("scrape", "--urls", "-", "--allow-private", "-o", "x", "-n", "5")
+    status, out, err = gan(*arguments, stdin=url)
+    assert (status, out) == (0, "x\n")
+    assert "Fewer than asked" in err
+    status, out, _ = gan(*arguments, "--strict", stdin=url)
+    assert (status, out) == (3, "x\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("scrape",),
+        ("scrape", ""),
+        ("scrape", "x", "--from", "nowhere"),
+        ("scrape", "x", "--license", "mine"),
+        ("scrape", "x", "--endpoint", "bing"),
+        ("scrape", "x", "-n", "0"),
+        ("scrape", "x", "--urls", "list.txt"),
+        ("scrape", "x", "--no-such-flag"),
+    ],
+)
+def test_wrong_usage_is_exit_2_and_nothing_is_made(gan: Any, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    status, out, err = gan(*arguments)
+    assert (status, out) == (2, "")
+    assert err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_is_a_file_and_missing_list_are_exit_1(gan: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    status, out, err = gan("scrape", "x", "--from", "demo", "-o", "file")
+    assert (status, out) == (1, "")
+    assert "is a file" in err
+    assert (tmp_path / "file").read_text() == "mine"
+    status, out, err = gan("scrape", "--urls", "none.txt")
+    assert (status, out) == (1, "")
+    assert "none.txt" in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
+
+
+def test_no_network_at_all_is_a_clear_message(gan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(host: str, port: int) -> list[str]:
+        from gancli.scrape.guard import Unreachable
+
+        raise Unreachable("the name does not resolve")
+
+    monkeypatch.setattr("gancli.scrape.guard._look_up", no_network)
+    status, out, err = gan("scrape", "snowy mountains")
+    assert (status, out) == (1, "")
+    assert "openverse could not be reached" in err
+    assert "wikimedia could not be reached" in err
+    assert "Traceback" not in err
+
+
+def test_text_from_outside_reaches_no_terminal(gan: Any, site: Any, make: Any, tmp_path: Path) -> None:
+    rows = [
+        {"url": site.serve("/a.jpg", make(1)), "title": "[/x] \x1b[31mred <script>", "creator": "[bold]\x07 `x`"},
+        {"url": "http://127.0.0.1/[/x]\x1b]0;title\x07", "title": "y"},
+    ]
+    list_ = "\n".join(json.dumps(row) for row in rows)
+    status, _, err = gan("scrape", "--urls", "-", "--allow-private", "-o", "x", "-v", "--ignore-optout",
+                         stdin=list_.encode())  # fmt: skip
+    assert status == 0
+    assert "\x1b" not in err
+    assert "\x07" not in err
+    written = (tmp_path / "x/manifest.jsonl").read_bytes() + (tmp_path / "x/CREDITS.md").read_bytes()
+    assert b"\x1b" not in written
+    assert b"\\u001b" not in written
+    assert b"<script>" not in (tmp_path / "x/CREDITS.md").read_bytes()
+
+
+def test_dry_run_and_doctor_answer_on_stdout(gan: Any, tmp_path: Path) -> None:
+    status, out, _ = gan("scrape", "snowy alps", "--from", "demo", "-n", "3", "--dry-run")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert status == 0
+    assert [row["rank"] for row in rows] == [1, 2, 3]
+    assert all(row["url"].startswith("demo:") and row["license"] == "CC0-1.0" for row in rows)
+    status, out, _ = gan("scrape", "--doctor", "--from", "demo", "--from", "flickr", "--json")
+    assert status == 0
+    assert [(row["provider"], row["state"]) for row in map(json.loads, out.splitlines())] == [
+        ("demo", "found"),
+        ("flickr", "no key"),
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interruption_prints_the_path_and_exits_130(
+    gan: Any, site: Any, make: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ctrl-C while the first outcome is shown."""
+    from gancli.cli.output import Output
+
+    def interrupt(self: Output, text: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Output, "detail", interrupt)
+    urls = "\n".join([site.url("/gone.jpg"), site.serve("/a.jpg", make(1))])
+    status, out, _ = gan("scrape", "--urls", "-", "--allow-private", "-o", "x", stdin=urls.encode())
+    assert (status, out) == (130, "x\n")
+    assert (tmp_path / "x/CREDITS.md").exists()
