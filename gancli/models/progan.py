@@ -50,7 +50,7 @@ class ProganGenerator(nn.Module):
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         x = self.dense(self.latent(self.norm(z), labels))
-        x = self.start(x.reshape(len(z), -1, *self.base))
+        x = self.start(x.reshape(z.shape[0], -1, *self.base))
         image: Tensor = self.to_image(self.ups(x))
         return image.tanh()
 

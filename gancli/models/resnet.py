@@ -47,7 +47,7 @@ class _ResnetGenerator(nn.Module):
         self.to_image = nn.Conv2d(channels[-1], spec.channels, 3, padding=1)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        x = self.dense(self.latent(z, labels)).reshape(len(z), -1, *self.base)
+        x = self.dense(self.latent(z, labels)).reshape(z.shape[0], -1, *self.base)
         x = self.norm(self.blocks(x)).relu()
         out: Tensor = self.to_image(x).tanh()
         return out

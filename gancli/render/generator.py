@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gancli.errors import CheckpointError, UsageError
+from gancli.models.export import load_safetensors
 from gancli.models.load import LoadedGenerator, load_generator
 from gancli.render.grid import looking_scale, make_grid
 from gancli.render.sampling import latents, pick_labels, render, render_points
@@ -35,14 +36,23 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
 
 
 def load(path: Path | str, *, net: str = "ema", device: str = "auto") -> Generator:
-    """The generator of a run (its best.pt, else last.pt) or of a checkpoint file.
+    """The generator of a run (its best.pt, else last.pt), of a checkpoint file or of an exported .safetensors.
 
     `net` is 'ema' (the running average of the weights) or 'raw'; `device` auto, cpu, cuda, cuda:1 or mps.
     Raises `CheckpointError` for what cannot be read, `UsageError` for a device that is not there.
     """
     if net not in ("ema", "raw"):
         raise UsageError(f"--net '{clean(net, 40)}': choose ema (the running average) or raw.")
+    exported = _exported(Path(path))
+    if exported is not None:
+        return Generator(load_safetensors(exported, device=device))
     return Generator(load_generator(path, net=net, device=device))
+
+
+def _exported(path: Path) -> Path | None:
+    """The safetensors file that `path` means, itself or in a folder that `gan export` made; else None."""
+    inside = path / "model.safetensors" if path.is_dir() else path
+    return inside if inside.suffix == ".safetensors" and inside.is_file() else None
 
 
 class Generator:
