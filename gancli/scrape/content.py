@@ -14,6 +14,7 @@ __all__ = ["Inspector", "not_an_image"]
 
 MAX_PIXELS = 40_000_000
 _DECODE_BYTES = 128_000_000
+_FILE_BYTES = 32_000_000
 
 
 class Inspector:
@@ -21,15 +22,18 @@ class Inspector:
 
     def __init__(self, *, decode: bool) -> None:
         self._decode = decode
-        self._room = _Room(_DECODE_BYTES)
+        self._pixels = _Room(_DECODE_BYTES)
+        self._files = _Room(_FILE_BYTES)
 
     def look(self, source: bytes | Path) -> tuple[str, int, int]:
         """Format, width and height (0 when not decoding). Raises `FetchError` for what is no whole picture."""
         kind = sniff(source if isinstance(source, bytes) else _head(source))
         if not self._decode and kind is not None:
             return kind, 0, 0
+        size = 0 if isinstance(source, bytes) else source.stat().st_size
         try:
-            width, height = measure_image(source, max_pixels=MAX_PIXELS, room=self._room.hold)
+            with self._files.hold(size):  # always taken before pixels, so that nobody waits in a circle
+                width, height = measure_image(source, max_pixels=MAX_PIXELS, room=self._pixels.hold)
         except ImageError as error:
             raise FetchError(_in_words(error.reason), transient=False) from None
         return kind or "bin", width, height
