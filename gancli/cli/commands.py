@@ -9,9 +9,11 @@ from typing import Any
 from gancli.cli.curate import curate
 from gancli.cli.demo import demo
 from gancli.cli.evaluate import evaluate
+from gancli.cli.export import export
 from gancli.cli.gif import gif
 from gancli.cli.info import info
 from gancli.cli.interpolate import interpolate
+from gancli.cli.report import report
 from gancli.cli.sample import sample
 from gancli.cli.score import score
 from gancli.cli.scrape import scrape
@@ -104,6 +106,15 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        name="export",
+        panel=SHOW,
+        function=export,
+        examples=(
+            "gan export runs/dcgan-mountains-64 --to safetensors",
+            "gan export runs/dcgan-mountains-64 --to onnx -o mountains.onnx",
+        ),
+    ),
+    Command(
         name="info",
         panel=JUDGE,
         function=info,
@@ -119,6 +130,12 @@ COMMANDS: tuple[Command, ...] = (
             "gan evaluate --features inception --inception weights-inception-2015-12-05-6726825d.pth",
             "gan evaluate runs/relativistic-ring --protocol pacgan",
         ),
+    ),
+    Command(
+        name="report",
+        panel=JUDGE,
+        function=report,
+        examples=("gan report runs/dcgan-mountains-64", "gan train photos --minutes 15 | gan report"),
     ),
     Command(
         name="score",

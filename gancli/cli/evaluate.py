@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gancli.metrics.extractors import Extractor
     from gancli.render.generator import Generator
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "nearest_pairs"]
 
 WHAT = "What is measured"
 METRIC_NAMES = "coverage, kid, fid, precision, recall, memorisation, modes"
@@ -312,12 +312,30 @@ def _stacked(generator: Generator, data: str | None, count: int | None, output: 
 
 
 def _draw_pairs(pairs: Pairs, target: Path) -> None:
+    from gancli.files import atomic_file
+
+    with atomic_file(target) as file:
+        file.write(_pairs_png(pairs))
+
+
+def _pairs_png(pairs: Pairs) -> bytes:
     """Each generated picture with the training image it is most like to its right, the nearest pair first."""
     import torch
 
-    from gancli.images import write_png
+    from gancli.render.generator import png_bytes
     from gancli.render.grid import looking_scale, make_grid
 
     both = torch.stack([pairs.fakes, pairs.nearest], 1).flatten(0, 1).permute(0, 2, 3, 1).numpy()
     captions = [text for d in pairs.distances for text in (f"{d:.2f}", "train")]
-    write_png(target, make_grid(both, columns=6, captions=captions, scale=looking_scale(both.shape[1], both.shape[2])))
+    scale = looking_scale(both.shape[1], both.shape[2])
+    return png_bytes(make_grid(both, columns=6, captions=captions, scale=scale))
+
+
+def nearest_pairs(run: Path, count: int) -> tuple[bytes, float, int]:
+    """The pairs of `run` as a PNG sheet, the share of copies, and of how many pictures. Raises `GanError`s."""
+    from gancli.metrics.evaluation import find_copies
+    from gancli.render.generator import load
+
+    generator = load(str(run))
+    share, pairs = find_copies(_reals(generator, None), _fakes(generator, count, Output(quiet=True)))
+    return _pairs_png(pairs), share, count

@@ -23,7 +23,7 @@ from gancli.metrics.fidelity import (
     precision_recall,
 )
 
-__all__ = ["METRICS", "Evaluation", "Pairs", "compare", "evaluate_images", "wilson"]
+__all__ = ["METRICS", "Evaluation", "Pairs", "compare", "evaluate_images", "find_copies", "wilson"]
 
 METRICS = ("coverage", "kid", "fid", "precision", "recall", "memorisation", "modes")
 MIN_IMAGES = 20
@@ -98,6 +98,28 @@ def compare(first: Mapping[str, dict[str, Any]], second: Mapping[str, dict[str, 
         better = "neither" if low <= 0 <= high else "first" if sign * difference > 0 else "second"
         found[name] = {"difference": difference, "low": low, "high": high, "better": better}
     return found
+
+
+def find_copies(
+    reals: Tensor, fakes: Tensor, *, shown: int = 12, device: torch.device | str = "cpu"
+) -> tuple[float, Pairs]:
+    """The share of `fakes` that copy one of `reals` (distances.py), both uint8 [n, C, H, W], and the nearest pairs.
+
+    Raises `DataError` for fewer than three reals.
+    """
+    if len(reals) < 3:
+        raise DataError(f"{len(reals)} training images are too few to tell copies.")
+    space = FeatureSpace(reals, device=device)
+    finder = CopyFinder(space(reals))
+    copied, distance, index = finder(space(fakes), space(fakes.flip(-1)))
+    relative = distance / finder.scale_of(index).clamp_min(1e-9)
+    order = relative.argsort()[:shown]
+    pairs = Pairs(
+        fakes=fakes[order.cpu()],
+        nearest=reals[index[order].cpu()],
+        distances=[float(d) for d in relative[order]],
+    )
+    return float(copied.double().mean()), pairs
 
 
 def wilson(share: float, n: int) -> Interval:
@@ -176,20 +198,9 @@ def _modes(sets: _Sets, seed: int) -> dict[str, dict[str, Any]]:
     return {"modes": _figure(wilson(coverage, len(clusters.centres)), sets, "8 x 8 pixels", **more)}
 
 
-def _memorisation(sets: _Sets, shown: int = 12) -> tuple[dict[str, Any], Pairs]:
-    space = FeatureSpace(sets.reals, device=sets.fake_features.device)
-    finder = CopyFinder(space(sets.reals))
-    copied, distance, index = finder(space(sets.fakes), space(sets.fakes.flip(-1)))
-    share = wilson(float(copied.double().mean()), len(sets.fakes))
-    relative = distance / finder.scale_of(index)
-    order = relative.argsort()[:shown].cpu()
-    figure = _figure(share, sets, "random", among_reals=finder.baseline, nearest=float(relative.min()))
-    pairs = Pairs(
-        fakes=sets.fakes[order],
-        nearest=sets.reals[index.cpu()[order]],
-        distances=[float(d) for d in relative.cpu()[order]],
-    )
-    return figure, pairs
+def _memorisation(sets: _Sets) -> tuple[dict[str, Any], Pairs]:
+    share, pairs = find_copies(sets.reals, sets.fakes, device=sets.fake_features.device)
+    return _figure(wilson(share, len(sets.fakes)), sets, "random", nearest=pairs.distances[0]), pairs
 
 
 _FIGURES: dict[str, Callable[[_Sets, int], dict[str, dict[str, Any]]]] = {
