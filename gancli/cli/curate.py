@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 from gancli.cli.inputs import RAW_SET, input_path
 from gancli.cli.options import JsonOption, OutOption, QuietOption, VerboseOption
 from gancli.cli.output import Bar, Output
+from gancli.errors import UsageError
 from gancli.text import clean, plural
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ __all__ = ["curate"]
 
 _PICTURES = "Pictures"
 _CHOICE = "Choice"
+_REVIEW = "Review"
 
 Inputs = Annotated[
     list[str] | None,
@@ -78,6 +81,42 @@ HeldOut = Annotated[
         "--held-out", help="Share set apart to notice overfitting (from 100 pictures on).", rich_help_panel=_CHOICE
     ),
 ]
+Reject = Annotated[
+    str | None,
+    typer.Option(
+        "--reject",
+        metavar="NUMBERS",
+        help="Leave these out: numbers on the contact sheet, e.g. 3,17,20-25.",
+        rich_help_panel=_CHOICE,
+    ),
+]
+FlipImages = Annotated[
+    str | None,
+    typer.Option(
+        "--flip-images",
+        metavar="NUMBERS",
+        help="Turn these left to right: numbers on the contact sheet.",
+        rich_help_panel=_CHOICE,
+    ),
+]
+ReviewOption = Annotated[
+    bool, typer.Option("--review", help="Look through the pictures on a local page.", rich_help_panel=_REVIEW)
+]
+Port = Annotated[
+    int, typer.Option("--port", min=0, max=65535, help="Port of the page. 0: a free one.", rich_help_panel=_REVIEW)
+]
+NoBrowser = Annotated[
+    bool, typer.Option("--no-browser", help="Print the page's address only.", rich_help_panel=_REVIEW)
+]
+FormatOption = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="folder, zip (StyleGAN's layout), webdataset or hf (imagefolder).",
+        rich_help_panel="Output",
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what would be kept and why, write nothing.", rich_help_panel="Output")
 ]
@@ -97,6 +136,12 @@ def curate(
     min_side: MinSide = 0,
     drop: Drop = None,
     held_out: HeldOut = 0.05,
+    reject: Reject = None,
+    flip_images: FlipImages = None,
+    review: ReviewOption = False,
+    port: Port = 0,
+    no_browser: NoBrowser = False,
+    format: FormatOption = "folder",
     dry_run: DryRun = False,
     workers: Workers = None,
     out: OutOption = None,
@@ -109,10 +154,17 @@ def curate(
     Originals are never touched. The same command again brings the set up to date.
     """
     output = Output(json=json, quiet=quiet, verbose=verbose)
+    if review:
+        from gancli.web import require_web
+
+        require_web("The review page")
+    if review and dry_run:
+        raise UsageError("--review decides and --dry-run writes nothing; give one of them.")
     folders = inputs if inputs and inputs != ["-"] else [_one_input(inputs, output)]
     from gancli.curate import CurateOptions
     from gancli.curate import curate as make_set
-    from gancli.curate.options import parse_size
+    from gancli.curate.facts import Facts
+    from gancli.curate.options import parse_numbers, parse_size
 
     options = CurateOptions(
         size=parse_size(size),
@@ -124,14 +176,46 @@ def curate(
         trim=trim,
         background=background,
         held_out=held_out,
+        format=format,
     )
-    done = _follow(make_set(*folders, out=out, options=options, workers=workers, dry_run=dry_run), options, output)
+    known: dict[str, Facts] = {}
+    run = functools.partial(make_set, *folders, options=options, workers=workers, dry_run=dry_run, known=known)
+    rejected, turned = parse_numbers("--reject", reject), parse_numbers("--flip-images", flip_images)
+    done = _follow(run(out=out, reject=rejected, flip=turned), options, output)
     _report(done, options, output)
+    if review:
+        _review(done, folders, options, output, port, no_browser)
+        done = _follow(run(out=done.path), options, output)
+        _report(done, options, output)
     if dry_run:
         for row in done.rows:
             output.answer(row)
     else:
         output.artefact(done.path, **done.counts, left_out=done.reasons, flags=done.flags, **done.figures)
+
+
+def _review(
+    done: Done, folders: list[str], options: CurateOptions, output: Output, port: int, no_browser: bool
+) -> None:
+    """Serves the page until the person finishes; Ctrl-C ends it as well, and what was decided is on the disk."""
+    from gancli.curate.review import open_review
+
+    server = open_review(done, folders, options, port)
+    output.note("")
+    output.note(f"Review: {server.url}")
+    output.note(f"From another computer: ssh -L {server.port}:127.0.0.1:{server.port} this-one, then the same address.")
+    output.note("Every decision is on the disk at once; Finish on the page (or Ctrl-C here) ends it.")
+    if not no_browser:
+        import webbrowser
+
+        webbrowser.open(server.url)
+    try:
+        server.serve()
+    except KeyboardInterrupt:
+        output.artefact(done.path, **done.counts)
+        raise
+    finally:
+        server.close()
 
 
 def _one_input(inputs: list[str] | None, output: Output) -> str:

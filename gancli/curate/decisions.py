@@ -7,6 +7,8 @@ A line names a picture by its content, so that decisions survive a top-up and a 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from gancli.curate.sources import REVIEW, Source, is_raw_set
-from gancli.errors import DiskError
+from gancli.curate.training_set import TrainingSet
+from gancli.errors import DiskError, UsageError
 from gancli.files import append_json_line, read_json_lines
 from gancli.text import clean
 
-__all__ = ["Decision", "append_decision", "journal_of", "parse_change", "read_decisions"]
+__all__ = ["Decision", "append_decision", "decide_by_number", "journal_of", "parse_change", "read_decisions"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -52,6 +55,30 @@ def append_decision(journal: Path, sha256: str, change: dict[str, Any]) -> None:
     """Writes one decision to the disk at once. Raises `DiskError`."""
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
     append_json_line(journal, {"sha256": sha256, "set": change, "ts": stamp})
+    with contextlib.suppress(OSError), open(journal, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def decide_by_number(
+    target: TrainingSet, sources: Sequence[Source], numbers: Sequence[int], change: dict[str, Any]
+) -> None:
+    """Decides about pictures by their numbers on the contact sheet of `target`. Raises `UsageError`, `DiskError`."""
+    if not numbers:
+        return
+    if target.curation is None:
+        raise UsageError(
+            f"There is no training set '{clean(str(target.folder), 200)}' yet, so its pictures have no numbers. "
+            "Run gan curate without --reject and --flip-images first, and look at its contact-sheet.jpg."
+        )
+    rows = {row.get("number"): row for row in target.rows if isinstance(row.get("sha256"), str)}
+    by_name = {source.name: source for source in sources}
+    found = [(rows.get(number), number) for number in dict.fromkeys(numbers)]
+    strange = [number for row, number in found if row is None or row.get("source") not in by_name]
+    if strange:
+        raise UsageError(f"The contact sheet has no picture with the number {strange[0]}.")
+    for row, _ in found:
+        if row is not None:
+            append_decision(journal_of(by_name[row["source"]], target.folder), row["sha256"], change)
 
 
 def read_decisions(journals: Sequence[Path]) -> tuple[dict[str, Decision], int]:

@@ -131,14 +131,14 @@ def _merit(picture: Picture, work: Image.Image, scores: dict[str, float], qualit
     """How good a copy: resolution above all, then sharpness, fine JPEG tables, unclipped light and no added bars.
 
     One number, so that the order of any pictures is consistent; a doubled side is worth 4, a JPEG at quality 30
-    costs 0.7, half the sharpness 0.5, a tenth of the pixels clipped 0.4, a bar 1.
+    costs 0.7, half the sharpness 0.5, a tenth of the pixels clipped 0.4, a bar of a tenth of the height 0.4.
     """
     pixels = np.asarray(work)
     clipped = float(((pixels >= 254).all(axis=2) | (pixels <= 1).all(axis=2)).mean())
     return (
         4 * math.log2(min(picture.width, picture.height))
-        + 0.5 * math.log2(sharpness(work) + 1)
+        + 0.5 * math.log2(sharpness(work) + 0.01)
         - (100 - quality if quality is not None else 0) / 100
         - 4 * clipped
-        - (1.0 if scores["bars"] > 0.02 else 0.0)
+        - 4 * scores["bars"]
     )

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gancli.curate.duplicates import Lookalike
+
 __all__ = ["Done", "Finding", "Note", "Planned", "Read", "Searched", "Written"]
 
 
@@ -52,13 +54,18 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """The end: the set, its rows as in manifest.jsonl, why pictures were left out, and what the set is like."""
+    """The end: the set, its rows as in manifest.jsonl, why pictures were left out, and what the set is like.
+
+    `files` are the input files by their `number` (from 1) in `rows`; `lookalikes` name them by number - 1.
+    """
 
     path: Path
     rows: list[dict[str, Any]]
     reasons: dict[str, int]
     flags: dict[str, int]
     counts: dict[str, int]
+    files: list[Path] = field(default_factory=list)
+    lookalikes: list[Lookalike] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
     advice: list[str] = field(default_factory=list)
 

@@ -9,7 +9,7 @@ from typing import Any
 from gancli.errors import UsageError
 from gancli.text import clean
 
-__all__ = ["FITS", "FLAGS", "FORMATS", "MAX_SIDE", "CurateOptions", "parse_size"]
+__all__ = ["FITS", "FLAGS", "FORMATS", "MAX_SIDE", "CurateOptions", "parse_numbers", "parse_size"]
 
 FITS = ("crop", "pad", "stretch", "smart")
 FORMATS = ("folder", "zip", "webdataset", "hf")
@@ -84,6 +84,18 @@ def parse_size(text: str) -> tuple[int, int]:
         raise UsageError(f"--size is '{clean(text, 60)}'; give one number or WIDTHxHEIGHT, e.g. 64 or 192x128.")
     width = int(match[1])
     return width, int(match[2]) if match[2] else width
+
+
+def parse_numbers(flag: str, text: str | None) -> list[int]:
+    """[3, 17, 20, 21] from '3,17,20-21'. Raises `UsageError`."""
+    numbers: list[int] = []
+    for part in (text or "").replace(" ", ",").split(","):
+        match = re.fullmatch(r"(\d{1,7})(?:-(\d{1,7}))?", part)
+        if match is None and part:
+            raise UsageError(f"{flag} has '{clean(part, 60)}'; give numbers on the contact sheet, e.g. 3,17,20-25.")
+        if match is not None:
+            numbers.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return numbers
 
 
 def _one_of(flag: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gancli.curate.decisions import journal_of, read_decisions
+from gancli.curate.decisions import decide_by_number, journal_of, read_decisions
 from gancli.curate.facts import Facts, InspectSetup
 from gancli.curate.findings import Done, Finding, Note, Planned, Read, Searched, Written
 from gancli.curate.options import CurateOptions
@@ -35,13 +35,17 @@ def curate(
     workers: int | None = None,
     dry_run: bool = False,
     time_limit_s: float = TIME_LIMIT_S,
+    known: MutableMapping[str, Facts] | None = None,
+    reject: Sequence[int] = (),
+    flip: Sequence[int] = (),
 ) -> Iterator[Finding]:
     """Makes, or brings up to date, a training set of the pictures in `inputs`, and yields findings until `Done`.
 
     `out` is its folder (default: beside the first input). `workers` processes read and write (default: one a CPU; 0:
     this one, for files that are trusted); a file that takes more than `time_limit_s` seconds is left out. The same
     inputs give the same bytes for any number of workers. Originals are never touched; with `dry_run` nothing is
-    written. Raises `GanError`s.
+    written. Facts about files are taken from `known` and added to it: a second run in the same process reads none
+    again. `reject` and `flip` are numbers on the contact sheet of the set as it is. Raises `GanError`s.
     """
     options = options or CurateOptions()
     folders = _distinct(inputs)
@@ -51,12 +55,11 @@ def curate(
     yield Planned(num_files=len(sources), out=target.folder, is_update=target.exists)
     for note in notes:
         yield Note(text=note)
+    decide_by_number(target, sources, reject, {"decision": "reject"})
+    decide_by_number(target, sources, flip, {"flip": True})
     with Pool(os.cpu_count() or 1 if workers is None else workers, time_limit_s) as pool:
         found: list[Facts | Failure] = [Failure("not read")] * len(sources)
-        setup = _inspect_setup(options)
-        for index, result in pool.run("inspect", setup, [str(source.path) for source in sources]):
-            found[index] = result
-            yield _as_read(sources[index], result)
+        yield from _read(pool, sources, options, found, {} if known is None else known)
         decisions, warnings = _decisions(sources, found, target.folder)
         for note in warnings:
             yield Note(text=note)
@@ -66,7 +69,7 @@ def curate(
             yield Searched(num_kept=len(selection.items), num_to_write=0)
         else:
             yield from _write(pool, target, folders, selection, options)
-    yield _done(target.folder, selection)
+    yield _done(target.folder, sources, selection)
 
 
 def default_folder(inputs: Sequence[Path], options: CurateOptions) -> Path:
@@ -93,6 +96,26 @@ def _inspect_setup(options: CurateOptions) -> InspectSetup:
     exact = options.threshold == 0
     near = None if exact else max(64, near_px(options.size))
     return InspectSetup(near_px=near, background=options.background, trim=options.trim, exact=exact)
+
+
+def _read(
+    pool: Pool,
+    sources: Sequence[Source],
+    options: CurateOptions,
+    found: list[Facts | Failure],
+    known: MutableMapping[str, Facts],
+) -> Iterator[Finding]:
+    """Fills `found`."""
+    unread = [index for index, source in enumerate(sources) if str(source.path) not in known]
+    for index, source in enumerate(sources):
+        if str(source.path) in known:
+            found[index] = known[str(source.path)]
+    paths = [str(sources[index].path) for index in unread]
+    for place, result in pool.run("inspect", _inspect_setup(options), paths):
+        found[unread[place]] = result
+        if isinstance(result, Facts):
+            known[paths[place]] = result
+        yield _as_read(sources[unread[place]], result)
 
 
 def _as_read(source: Source, result: Facts | Failure) -> Read:
@@ -231,6 +254,14 @@ def _flags(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     return dict(sorted(counted.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _done(folder: Path, selection: Selection) -> Done:
+def _done(folder: Path, sources: Sequence[Source], selection: Selection) -> Done:
     rows = selection.rows
-    return Done(path=folder, rows=rows, reasons=_reasons(rows), flags=_flags(rows), counts=_counts(rows))
+    return Done(
+        path=folder,
+        rows=rows,
+        reasons=_reasons(rows),
+        flags=_flags(rows),
+        counts=_counts(rows),
+        files=[source.path for source in sources],
+        lookalikes=selection.lookalikes,
+    )

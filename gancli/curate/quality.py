@@ -115,7 +115,8 @@ def _few_colours(pixels: _Pixels) -> float:
 def constant_borders(work: Image.Image, tolerance: float = 4.0) -> tuple[float, float, float, float]:
     """How much of each side (left, top, right, bottom; 0..1) is a border of one colour; all 0 for a flat picture.
 
-    A row belongs to the border while its pixels stay within `tolerance` of the colour of the outermost row.
+    A row belongs to the border while its pixels stay within `tolerance` of the colour of the outermost row; the border
+    has to end abruptly.
     """
     pixels = np.asarray(work.convert("RGB")).astype(np.float32)
     shares = [
@@ -132,18 +133,22 @@ def _border(rows: npt.NDArray[np.float32], tolerance: float) -> float:
     if float(np.abs(rows[0] - colour).mean()) > tolerance:
         return 0.0
     same = np.abs(rows - colour).max(axis=2)
-    constant = (same.mean(axis=1) <= tolerance) & (np.quantile(same, 0.98, axis=1) <= 6 * tolerance)
-    return float(len(rows) if constant.all() else np.argmin(constant)) / len(rows)
+    constant = (same.mean(axis=1) <= tolerance) & (same.max(axis=1) <= 8 * tolerance)
+    depth = len(rows) if constant.all() else int(np.argmin(constant))
+    if depth < len(rows) and float(np.abs(rows[depth] - colour).mean()) < 2.5 * tolerance:
+        return 0.0  # an even sky fades into the picture, a bar ends
+    return depth / len(rows)
 
 
 def sharpness(work: Image.Image) -> float:
-    """The deviation of the Laplacian of the grey picture at most 256 px long."""
+    """The deviation of the Laplacian of the grey picture at most 256 px long over that of the picture: 0 flat, about 1
+    crisp, whatever the contrast."""
     grey = np.asarray(work.convert("L")).astype(np.float32)
     if min(grey.shape) < 3:
         return 0.0
     middle = grey[1:-1, 1:-1]
     around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-    return float((4 * middle - around).std())
+    return float((4 * middle - around).std() / max(float(grey.std()), 1.0))
 
 
 def jpeg_quality(tables: Any) -> float | None:
