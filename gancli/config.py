@@ -126,6 +126,7 @@ class TrainConfig:
     keep: int
     on_collapse: str
     tensorboard: bool = False
+    grown: int = 0  # doublings added to a smaller run's networks (--grow-from)
 
     @property
     def is_points(self) -> bool:
@@ -239,7 +240,7 @@ def resolve(options: TrainOptions, facts: DataFacts) -> TrainConfig:
         class_names=facts.class_names if options.conditional else (),
         num_classes=_num_classes(options, facts),
         objective=_objective(options, recipe),
-        **numbers,
+        **_fitting(numbers, options, recipe),
         gamma_schedule=recipe.gamma_schedule,
         beta2_final=recipe.beta2_final,
         flip=facts.flip if options.flip is None else options.flip,
@@ -308,6 +309,18 @@ def _objective(options: TrainOptions, recipe: Recipe) -> str:
     return options.loss
 
 
+def _fitting(numbers: dict[str, Any], options: TrainOptions, recipe: Recipe) -> dict[str, Any]:
+    """`numbers` without what the loss has no place for: soft labels exist only where there are labels."""
+    if _objective(options, recipe) == "non-saturating" or not numbers["label_smoothing"]:
+        return numbers
+    if options.label_smoothing:
+        raise ConfigError(
+            f"--label-smoothing: the loss '{_objective(options, recipe)}' has no labels to smooth. "
+            "Leave it out, or use --loss non-saturating."
+        )
+    return {**numbers, "label_smoothing": 0.0}
+
+
 def _num_classes(options: TrainOptions, facts: DataFacts) -> int:
     if not options.conditional:
         return 0
@@ -372,6 +385,7 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("d_lr", 0, 10),
     ("latent_dim", 1, 65_536),
     ("width", 1, 4096),
+    ("grown", 0, 6),
     ("d_steps", 1, 1000),
     ("r1_gamma", 0, 1e6),
     ("r2_gamma", 0, 1e6),
@@ -389,7 +403,18 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("keep", 1, 100_000),
     ("beta2_final", 0, 0.999999),
 )
-_WHOLE = {"num_images", "num_held_out", "num_classes", "batch_size", "latent_dim", "width", "d_steps", "seed", "keep"}
+_WHOLE = {
+    "num_images",
+    "num_held_out",
+    "num_classes",
+    "batch_size",
+    "latent_dim",
+    "width",
+    "grown",
+    "d_steps",
+    "seed",
+    "keep",
+}
 _MAY_BE_NONE = {
     "r1_gamma",
     "r2_gamma",
@@ -409,8 +434,8 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "compile": ("auto", "on", "off"),
     "on_collapse": ("warn", "stop", "rollback"),
     "augment": (None, "none", "light", "photo", "diffaugment", "ada"),
-    "lr_schedule": ("constant", "linear", "cosine", "fish"),
-    "gamma_schedule": ("constant", "cosine"),
+    "lr_schedule": ("constant", "linear", "cosine", "burn-in", "fish"),
+    "gamma_schedule": ("constant", "cosine", "burn-in", "anneal"),
     "objective": ("non-saturating", "wasserstein", "hinge", "least-squares", "relativistic"),
     "tensorboard": (False, True),
     "flip": (False, True),

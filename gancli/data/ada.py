@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from torch import Tensor
+
 from gancli.errors import CheckpointError
 
 __all__ = ["AdaController"]
@@ -24,17 +26,20 @@ class AdaController:
     target: float = 0.6
     full_kimg: float = 500.0
     interval: int = 4
-    sign_sum: float = 0.0
+    sign_sum: float | Tensor = 0.0
     batches: int = 0
     images: int = 0
 
-    def update(self, mean_sign: float, nimg: int) -> float:
-        """Takes one batch's mean sign (-1 to 1) of `nimg` reals; gives the `p` for the next batch."""
-        self.sign_sum += mean_sign
+    def update(self, mean_sign: float | Tensor, nimg: int) -> float:
+        """Takes one batch's mean sign (-1 to 1) of `nimg` reals; gives the `p` for the next batch.
+
+        Signs on a GPU are added up there; the device is waited for once in an interval.
+        """
+        self.sign_sum = self.sign_sum + mean_sign
         self.batches += 1
         self.images += nimg
         if self.batches >= self.interval:
-            excess = self.sign_sum / self.batches - self.target
+            excess = float(self.sign_sum) / self.batches - self.target
             step = self.images / (self.full_kimg * 1000)
             self.p = min(max(self.p + (step if excess > 0 else -step if excess < 0 else 0.0), 0.0), _MAX_P)
             self.sign_sum, self.batches, self.images = 0.0, 0, 0
@@ -42,7 +47,7 @@ class AdaController:
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers for the checkpoint."""
-        return asdict(self)
+        return asdict(self)  # a sum that is still on its device is a tensor, which a checkpoint can hold as well
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> AdaController:

@@ -79,6 +79,12 @@ class BatchSource:
         rows = self._train[torch.randint(len(self._train), (self._config.batch_size,), generator=generator)]
         return self._batch("g", rows, nimg, draw, augment_p)
 
+    def block(self, nimg: int, count: int, draw: int) -> tuple[Tensor, Tensor]:
+        """The reals and latents of several batches of points at once: the `count` from `nimg` on, [count, …] each."""
+        rows = self._train[self._sampler.indices(nimg, count, draw)]
+        z = normal((count, self._config.latent_dim), self._config.seed, "block-z", nimg, draw)
+        return self._images[rows.to(self._images.device)].to(self._device), z.to(self._device)
+
     def _batch(self, who: str, rows: Tensor, nimg: int, draw: int, augment_p: float | None) -> Batch:
         config, seed, n = self._config, self._config.seed, len(rows)
         labels = self._labels[rows].to(self._device) if self._labels is not None else None

@@ -6,13 +6,20 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from gancli.models.layers import ClassLatent, ProjectionHead, base_and_doublings, init_normal
+from gancli.models.layers import (
+    ClassLatent,
+    ProjectionHead,
+    StagedDiscriminator,
+    StagedGenerator,
+    base_and_doublings,
+    init_normal,
+)
 from gancli.models.registry import Networks, NetworkSpec, register
 
 _MAX_MULTIPLE = 16
 
 
-class DcganGenerator(nn.Module):
+class DcganGenerator(StagedGenerator):
     """Latent as a 1x1 map -> transposed convolutions k4 s2, batch norm, ReLU -> tanh."""
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -31,12 +38,12 @@ class DcganGenerator(nn.Module):
         self.layers = nn.Sequential(*layers)
         init_normal(self)
 
-    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        out: Tensor = self.layers(self.latent(z, labels)[:, :, None, None])
-        return out
+    def draw(self, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        maps = self.layers[:-2](self.latent(z, labels)[:, :, None, None])
+        return maps, self.layers[-2:](maps)
 
 
-class DcganDiscriminator(nn.Module):
+class DcganDiscriminator(StagedDiscriminator):
     """Convolutions k4 s2 with leaky ReLU .2, batch norm on all but the first, then one convolution to a logit."""
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -57,13 +64,16 @@ class DcganDiscriminator(nn.Module):
         self.head = ProjectionHead(before * base[0] * base[1], spec.num_classes)
         init_normal(self)
 
-    def features(self, x: Tensor) -> Tensor:
-        """What the last convolution sees: [N, F]."""
-        out: Tensor = self.layers(x)
+    def stem(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layers[:2](x)
+        return out
+
+    def condense(self, maps: Tensor) -> Tensor:
+        out: Tensor = self.layers[2:](maps)
         return out.flatten(1)
 
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.head(self.features(x), labels)
+    def decide(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        logits: Tensor = self.head(features, labels)
         return logits
 
 

@@ -7,7 +7,16 @@ import math
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ClassLatent", "MinibatchDeviation", "PixelNorm", "ProjectionHead", "base_and_doublings", "init_normal"]
+__all__ = [
+    "ClassLatent",
+    "MinibatchDeviation",
+    "PixelNorm",
+    "ProjectionHead",
+    "StagedDiscriminator",
+    "StagedGenerator",
+    "base_and_doublings",
+    "init_normal",
+]
 
 
 def base_and_doublings(size: tuple[int, int]) -> tuple[tuple[int, int], int]:
@@ -29,6 +38,45 @@ def init_normal(module: nn.Module, std: float = 0.02) -> None:
         elif isinstance(part, nn.BatchNorm2d | nn.BatchNorm1d):
             nn.init.normal_(part.weight, 1.0, std)
             nn.init.zeros_(part.bias)
+
+
+class StagedGenerator(nn.Module):
+    """A generator that can say what its last maps were, so that a larger one can be grown on them.
+
+    `bounded`: do the images end in tanh?
+    """
+
+    bounded = True
+
+    def draw(self, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The last maps [N, C, h, w], and the images [N, C, H, W] made of them."""
+        raise NotImplementedError
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.draw(z, labels)[1]
+
+
+class StagedDiscriminator(nn.Module):
+    """A discriminator in three pieces: what touches the image, what condenses its maps, what decides."""
+
+    def stem(self, x: Tensor) -> Tensor:
+        """The first maps of images `x`."""
+        raise NotImplementedError
+
+    def condense(self, maps: Tensor) -> Tensor:
+        """From the first maps to features [N, F]."""
+        raise NotImplementedError
+
+    def decide(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        """From features to logits [N]."""
+        raise NotImplementedError
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the last layer sees: [N, F]."""
+        return self.condense(self.stem(x))
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.decide(self.features(x), labels)
 
 
 class ClassLatent(nn.Module):

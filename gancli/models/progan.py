@@ -8,7 +8,15 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gancli.models.layers import ClassLatent, MinibatchDeviation, PixelNorm, ProjectionHead, base_and_doublings
+from gancli.models.layers import (
+    ClassLatent,
+    MinibatchDeviation,
+    PixelNorm,
+    ProjectionHead,
+    StagedDiscriminator,
+    StagedGenerator,
+    base_and_doublings,
+)
 from gancli.models.registry import Networks, NetworkSpec, register
 
 _MAX_MULTIPLE = 4
@@ -33,7 +41,7 @@ class _Up(nn.Module):
         return out
 
 
-class ProganGenerator(nn.Module):
+class ProganGenerator(StagedGenerator):
     """Normalised latent -> dense base map -> doublings by upsampling -> 1x1 convolution, tanh."""
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -48,14 +56,13 @@ class ProganGenerator(nn.Module):
         self.to_image = nn.Conv2d(channels[-1], spec.channels, 1)
         _init_he(self)
 
-    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+    def draw(self, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         x = self.dense(self.latent(self.norm(z), labels))
-        x = self.start(x.reshape(z.shape[0], -1, *self.base))
-        image: Tensor = self.to_image(self.ups(x))
-        return image.tanh()
+        maps = self.ups(self.start(x.reshape(z.shape[0], -1, *self.base)))
+        return maps, self.to_image(maps).tanh()
 
 
-class ProganCritic(nn.Module):
+class ProganCritic(StagedDiscriminator):
     """Convolutions k4 s2 with leaky ReLU .2, minibatch deviation, one 3x3 convolution, dropout, dense. No norm."""
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -73,13 +80,16 @@ class ProganCritic(nn.Module):
         self.head = ProjectionHead(before * math.prod(base), spec.num_classes)
         _init_he(self)
 
-    def features(self, x: Tensor) -> Tensor:
-        """The flattened last map: [N, F]."""
-        out: Tensor = self.layers(x)
+    def stem(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layers[:2](x)
         return out
 
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.head(self.dropout(self.features(x)), labels)
+    def condense(self, maps: Tensor) -> Tensor:
+        out: Tensor = self.layers[2:](maps)
+        return out
+
+    def decide(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        logits: Tensor = self.head(self.dropout(features), labels)
         return logits
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gancli.errors import ConfigError
-from gancli.models.layers import ClassLatent, ProjectionHead, base_and_doublings
+from gancli.models.layers import ClassLatent, ProjectionHead, StagedDiscriminator, StagedGenerator, base_and_doublings
 from gancli.models.registry import Networks, NetworkSpec, register
 
 _BLOCKS = 2  # per stage
@@ -59,8 +59,10 @@ class _Resample(nn.Module):
         return F.conv2d(x, kernel, stride=2, padding=1, groups=channels)
 
 
-class R3ganGenerator(nn.Module):
+class R3ganGenerator(StagedGenerator):
     """A learned map scaled per channel by a linear view of z; per stage a doubling, two blocks; conv1 to the image."""
+
+    bounded = False
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
@@ -82,13 +84,12 @@ class R3ganGenerator(nn.Module):
         self.to_image = nn.Conv2d(channels[-1], spec.channels, 1, bias=False)
         _init_plain(self)
 
-    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        x = self.scale(self.latent(z, labels))[:, :, None, None] * self.basis
-        out: Tensor = self.to_image(self.stages(x))
-        return out
+    def draw(self, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        maps = self.stages(self.scale(self.latent(z, labels))[:, :, None, None] * self.basis)
+        return maps, self.to_image(maps)
 
 
-class R3ganDiscriminator(nn.Module):
+class R3ganDiscriminator(StagedDiscriminator):
     """The mirror: conv1 from the image, per stage two blocks and a halving, a depthwise convolution to one vector."""
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -109,13 +110,16 @@ class R3ganDiscriminator(nn.Module):
         self.head = ProjectionHead(channels[-1], spec.num_classes)
         _init_plain(self)
 
-    def features(self, x: Tensor) -> Tensor:
-        """What the last linear layer sees: [N, width]."""
-        out: Tensor = self.basis(self.stages(self.from_image(x)))
+    def stem(self, x: Tensor) -> Tensor:
+        out: Tensor = self.from_image(x)
+        return out
+
+    def condense(self, maps: Tensor) -> Tensor:
+        out: Tensor = self.basis(self.stages(maps))
         return out.flatten(1)
 
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.head(self.features(x), labels)
+    def decide(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        logits: Tensor = self.head(features, labels)
         return logits
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from torch import nn
@@ -16,7 +16,10 @@ __all__ = ["NetworkSpec", "Networks", "build_networks", "network_spec", "registe
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec:
-    """What a family must know to build its pair. `size` is (width, height) in px, (0, 0) for 2-D points."""
+    """What a family must know to build its pair. `size` is (width, height) in px, (0, 0) for 2-D points.
+
+    `grown`: how many doublings were added to a pair of smaller size (gancli.models.growing).
+    """
 
     latent_dim: int
     width: int
@@ -24,6 +27,7 @@ class NetworkSpec:
     channels: int
     num_classes: int = 0
     dropout: float = 0.0
+    grown: int = 0
 
 
 class Networks(NamedTuple):
@@ -50,7 +54,12 @@ def build_networks(family: str, spec: NetworkSpec) -> Networks:
     """The untrained pair of `family`, initialised from torch's current random state."""
     for module in _MODULES:
         importlib.import_module(f"gancli.models.{module}")
-    return _FAMILIES[family](spec)
+    if not spec.grown:
+        return _FAMILIES[family](spec)
+    from gancli.models.growing import grow
+
+    smaller = replace(spec, size=(spec.size[0] // 2, spec.size[1] // 2), grown=spec.grown - 1)
+    return Networks(*grow(family, spec, build_networks(family, smaller)))
 
 
 def network_spec(config: TrainConfig) -> NetworkSpec:
@@ -62,4 +71,5 @@ def network_spec(config: TrainConfig) -> NetworkSpec:
         channels=config.channels,
         num_classes=config.num_classes,
         dropout=config.dropout or 0.0,
+        grown=config.grown,
     )

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gancli.models.layers import ClassLatent, ProjectionHead, base_and_doublings
+from gancli.models.layers import ClassLatent, ProjectionHead, StagedDiscriminator, StagedGenerator, base_and_doublings
 from gancli.models.registry import Networks, NetworkSpec, register
 
 _CIFAR_DOUBLINGS = 3  # 32 px from 4: all maps equally wide; beyond it they halve with each doubling
@@ -34,7 +34,7 @@ class _UpBlock(nn.Module):
         return out
 
 
-class _ResnetGenerator(nn.Module):
+class _ResnetGenerator(StagedGenerator):
     """Linear to the base map, doublings by `_UpBlock` of `channels`, BN, ReLU, conv3, tanh."""
 
     def __init__(self, spec: NetworkSpec, channels: list[int]) -> None:
@@ -46,11 +46,10 @@ class _ResnetGenerator(nn.Module):
         self.norm = nn.BatchNorm2d(channels[-1])
         self.to_image = nn.Conv2d(channels[-1], spec.channels, 3, padding=1)
 
-    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+    def draw(self, z: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         x = self.dense(self.latent(z, labels)).reshape(z.shape[0], -1, *self.base)
-        x = self.norm(self.blocks(x)).relu()
-        out: Tensor = self.to_image(x).tanh()
-        return out
+        maps = self.norm(self.blocks(x)).relu()
+        return maps, self.to_image(maps).tanh()
 
 
 # ---- WGAN-GP, 64 px -----------------------------------------------------------------------------------------------
@@ -74,7 +73,7 @@ class _NormedDownBlock(nn.Module):
         return out
 
 
-class WganCritic(nn.Module):
+class WganCritic(StagedDiscriminator):
     """Conv3, residual halvings with layer norm, flatten, linear: no batch statistics, so penalties are sound."""
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -86,13 +85,16 @@ class WganCritic(nn.Module):
         self.head = ProjectionHead(channels[-1] * math.prod(base), spec.num_classes)
         _init_residual(self)
 
-    def features(self, x: Tensor) -> Tensor:
-        """The flattened last map: [N, F]."""
-        out: Tensor = self.blocks(self.from_image(x))
+    def stem(self, x: Tensor) -> Tensor:
+        out: Tensor = self.from_image(x)
+        return out
+
+    def condense(self, maps: Tensor) -> Tensor:
+        out: Tensor = self.blocks(maps)
         return out.flatten(1)
 
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.head(self.features(x), labels)
+    def decide(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        logits: Tensor = self.head(features, labels)
         return logits
 
 
@@ -133,7 +135,7 @@ class _SpectralBlock(nn.Module):
         return result
 
 
-class SnganDiscriminator(nn.Module):
+class SnganDiscriminator(StagedDiscriminator):
     """A lighter first block, halvings, blocks at the last size, ReLU, sum over the map, linear; spectral norm."""
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -158,13 +160,16 @@ class SnganDiscriminator(nn.Module):
             if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
                 spectral_norm(layer)
 
-    def features(self, x: Tensor) -> Tensor:
-        """The last map summed over its pixels: [N, F]."""
-        out: Tensor = self.blocks(x)
+    def stem(self, x: Tensor) -> Tensor:
+        out: Tensor = self.blocks[0](x)
+        return out
+
+    def condense(self, maps: Tensor) -> Tensor:
+        out: Tensor = self.blocks[1:](maps)
         return out.relu().sum(dim=(2, 3))
 
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        logits: Tensor = self.head(self.features(x), labels)
+    def decide(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        logits: Tensor = self.head(features, labels)
         return logits
 
 

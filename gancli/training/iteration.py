@@ -9,7 +9,11 @@ from torch import Tensor
 
 from gancli.config import Engine, TrainConfig
 from gancli.data.batches import BatchSource
-from gancli.training.schedules import cosine, ema_beta, lr_factor
+from gancli.models.growing import set_fade
+from gancli.recipes import find_recipe
+from gancli.training.adaptation import Adaptation
+from gancli.training.growth import fade
+from gancli.training.schedules import burn_in, cosine, ema_beta, gamma_factor, lr_factor
 from gancli.training.state import State
 from gancli.training.step import Step
 
@@ -25,11 +29,11 @@ class Tally:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
-    def add(self, numbers: dict[str, Tensor]) -> None:
-        """Adds one observation of each number."""
+    def add(self, numbers: dict[str, Tensor], count: int = 1) -> None:
+        """Adds one observation of each number, or the sums of `count`."""
         for name, value in numbers.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-            self._counts[name] = self._counts.get(name, 0) + 1
+            self._counts[name] = self._counts.get(name, 0) + count
 
     def means(self) -> dict[str, float]:
         """The mean of each number since the start; waits for the device."""
@@ -50,6 +54,7 @@ class Iteration:
         self.step = Step(config, engine, state.generator, state.discriminator)
         self.tally = Tally()
         self._measures_norms = False
+        self._adaptation = Adaptation(config, state.augment)
         every = re.fullmatch(r"(\d+)(e?)", config.d_every)
         assert every is not None
         self._every, self._every_epochs = int(every[1]), bool(every[2])
@@ -61,7 +66,7 @@ class Iteration:
         config, state, begin = self.config, self.state, self.state.nimg
         self._schedule(progress)
         self._measures_norms = (begin // (config.batch_size * config.d_steps)) % _NORM_EVERY == 0
-        p = state.augment.get("p")
+        p = self._adaptation.chance(progress, state.augment)
         fakes = None
         for turn in range(config.d_steps):
             batch = self.source.discriminator_batch(state.nimg, state.draw, p)
@@ -69,7 +74,9 @@ class Iteration:
                 fakes = self.step.make(batch)
             if self._is_d_turn(state.nimg):
                 state.optimizer_d.zero_grad(set_to_none=True)
-                self.tally.add(self.step.discriminator_gradients(batch, fakes))
+                numbers = self.step.discriminator_gradients(batch, fakes)
+                self.tally.add(numbers)
+                self._adaptation.observe(numbers["sign_real"], len(batch), state.augment)
                 self._measure_norm("grad_norm_d", state.discriminator)
                 state.optimizer_d.step()
             state.nimg += len(batch)
@@ -83,18 +90,26 @@ class Iteration:
 
     def _schedule(self, progress: float) -> None:
         config, state = self.config, self.state
-        factor = lr_factor(config.lr_schedule, progress, config.seed, state.nimg)
+        factor = lr_factor(config.lr_schedule, self._lr_progress(progress), config.seed, state.nimg)
         beta2 = config.betas[1]
         if config.beta2_final is not None:
-            beta2 = cosine(beta2, config.beta2_final, progress, 0.8)
+            beta2 = cosine(beta2, config.beta2_final, progress, burn_in(config.gamma_schedule))
         for optimizer, lr in ((state.optimizer_g, config.g_lr), (state.optimizer_d, config.d_lr)):
             for group in optimizer.param_groups:
                 group["lr"] = lr * factor
                 group["betas"] = (config.betas[0], beta2)
-        gamma = 1.0 if config.gamma_schedule == "constant" else cosine(1.0, 0.1, progress, 0.8)
+        if config.grown:
+            set_fade(fade(progress), state.generator, state.generator_ema, state.discriminator)
+        gamma = gamma_factor(config.gamma_schedule, progress)
         self.step.r1_gamma = (config.r1_gamma or 0.0) * gamma
         self.step.r2_gamma = (config.r2_gamma or 0.0) * gamma
         self.step.noise_scale = (config.instance_noise or 0.0) * (1.0 - min(progress, 1.0))
+
+    def _lr_progress(self, progress: float) -> float:
+        """The fish stages belong to a whole length: shorter runs keep the first rates, longer ones stretch them."""
+        if self.config.lr_schedule != "fish":
+            return progress
+        return min(progress, self.state.nimg / (find_recipe(self.config.recipe).kimg * 1000))
 
     def _is_d_turn(self, nimg: int) -> bool:
         """Every k-th batch, or every k-th epoch; the first always."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,8 +17,10 @@ from gancli.files import write_json
 from gancli.metrics.advice import advise
 from gancli.models.checkpoint import Checkpoint
 from gancli.text import clean
-from gancli.training.iteration import Iteration, Tally
+from gancli.training.fused import make_iteration
+from gancli.training.iteration import Tally
 from gancli.training.plan import planned_nimg
+from gancli.training.rescue import MOST_RESCUES, cured, has_failed, roll_back
 from gancli.training.run import RunFolder
 from gancli.training.state import State
 from gancli.training.ticks import Reporter, Tick
@@ -49,9 +52,11 @@ def train_loop(
     else:
         state = initial or State.fresh(config, engine)
     extra: dict[str, Any] = dict(checkpoint.extra) if checkpoint is not None else {}
+    config = cured(config, extra)
+    run.forget_beyond(state.nimg)
     source = BatchSource(data, config, torch.device(engine.device))
     reporter = Reporter(config, engine, data, run, state)
-    iteration = Iteration(config, engine, state, source)
+    iteration = make_iteration(config, engine, state, source)
     tick_nimg = max(1, round(engine.tick_kimg * 1000))
     seconds_before = float(extra.get("seconds", 0.0))
     target = _target(config, engine, extra, state.nimg, seconds_before)
@@ -70,7 +75,7 @@ def train_loop(
         if done or stopping or state.nimg >= next_tick or checked >= _CHECK_EVERY:
             checked = 0
             if not (iteration.tally.is_finite() and _weights_are_finite(state)):
-                _roll_back(run, state, reporter)
+                _roll_back(run, state, reporter, extra)
                 iteration.tally, tick_from = Tally(), state.nimg
                 next_tick = (state.nimg // tick_nimg + 1) * tick_nimg
                 continue
@@ -87,10 +92,19 @@ def train_loop(
                 target = planned_nimg(config, (state.nimg - tick_from) / (now - tick_began), state.nimg, seconds)
             extra |= {"seconds": seconds, "target_nimg": target, "finished": done}
             tick = reporter.tick(iteration.tally, clock, extra)
-            iteration.tally, tick_from = Tally(), state.nimg
+            failed = not done and has_failed(config, tick.verdict, reporter.rows)
+            rescues = len(extra.get("rescues", ()))
+            if failed and config.on_collapse == "rollback" and rescues < MOST_RESCUES:
+                tick = replace(tick, note=roll_back(reporter, state, extra, tick.verdict))
+                failed, config = False, reporter.config
+                source = BatchSource(data, config, torch.device(engine.device))
+                iteration = make_iteration(config, engine, state, source)
+            iteration.tally, tick_from, checked = Tally(), state.nimg, 0
             tick_began, next_tick = now, (state.nimg // tick_nimg + 1) * tick_nimg
+            if failed:
+                tick = replace(tick, note=_why_stopped(config, rescues))
             yield tick
-            if not done and config.on_collapse == "stop" and tick.verdict.verdict == "collapsed":
+            if failed:
                 return
         if done or stopping:
             return
@@ -98,6 +112,11 @@ def train_loop(
         # ---- the step
         iteration.run(state.nimg / target)
         checked += 1
+
+
+def _why_stopped(config: TrainConfig, rescues: int) -> str:
+    tries = f" after {rescues} rollbacks" if config.on_collapse == "rollback" else ""
+    return f"stopped at a collapse{tries}, as --on-collapse {config.on_collapse} asks; best.pt is from before"
 
 
 def _target(config: TrainConfig, engine: Engine, extra: dict[str, Any], nimg: int, seconds: float) -> int:
@@ -128,9 +147,10 @@ def _weights_are_finite(state: State) -> bool:
     return bool(torch.isfinite(torch.stack(torch._foreach_norm(weights))).all())
 
 
-def _roll_back(run: RunFolder, state: State, reporter: Reporter) -> None:
+def _roll_back(run: RunFolder, state: State, reporter: Reporter, extra: dict[str, Any]) -> None:
     """Back to the last good checkpoint, with another draw; after three times the run has diverged."""
-    draw, at = state.draw, state.nimg
+    at, rescues = state.nimg, len(extra.get("rescues", ()))
+    draw = state.draw - rescues  # those of --on-collapse are counted by themselves
     checkpoint, _ = run.newest_good()
     if checkpoint is None or draw >= _MOST_ROLLBACKS:
         advice = advise("diverged", best_tick=None, num_images=reporter.config.num_images, held_out=False)
@@ -150,5 +170,5 @@ def _roll_back(run: RunFolder, state: State, reporter: Reporter) -> None:
             f"To try: {' '.join(advice)}"
         )
     state.load(checkpoint)
-    state.draw = draw + 1
+    state.draw = draw + rescues + 1
     reporter.rows = run.drop_rows_beyond(state.nimg)

@@ -8,23 +8,27 @@ import torch
 
 from gancli.data.streams import stream
 
-__all__ = ["cosine", "ema_beta", "lr_factor"]
+__all__ = ["burn_in", "cosine", "ema_beta", "gamma_factor", "lr_factor"]
 
 # The fish project's 2500 epochs as fractions of a run, and its rates relative to the first (1e-4).
 _FISH_STAGES = ((0.04, 1.0), (0.16, 0.5), (0.32, None), (0.44, 0.25), (1.0, 0.2))
 _FISH_RANDOM = (0.6, 0.5, 0.4, 0.3, 0.2)
+_BURN_IN = 0.2  # 20 of FFHQ-64's 100 million images
 
 
 def lr_factor(schedule: str, progress: float, seed: int, nimg: int) -> float:
     """The learning rate relative to the recipe's at `progress` (0..1) of the planned run.
 
-    constant; linear (to 0); cosine (to 0); fish: staged, and for a while drawn anew for each batch.
+    constant; linear (to 0); cosine (to 0); burn-in (along a cosine to a quarter over the first fifth, Huang 2024);
+    fish: staged, and for a while drawn anew for each batch.
     """
     progress = min(max(progress, 0.0), 1.0)
     if schedule == "linear":
         return 1.0 - progress
     if schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * progress))
+    if schedule == "burn-in":
+        return cosine(1.0, 0.25, progress, _BURN_IN)
     if schedule == "fish":
         factor = next(value for end, value in _FISH_STAGES if progress <= end)
         if factor is None:
@@ -39,6 +43,22 @@ def cosine(first: float, last: float, progress: float, until: float = 1.0) -> fl
     """From `first` to `last` along half a cosine over the first `until` of the run, then constant."""
     share = min(max(progress / until, 0.0), 1.0)
     return last + (first - last) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def gamma_factor(schedule: str, progress: float) -> float:
+    """The weight of the penalties relative to the recipe's at `progress` (0..1).
+
+    constant; cosine (to a tenth over the first 80 %); burn-in (to a tenth over the first fifth, Huang 2024); anneal (to
+    a thousandth over the first 80 %: points have sharp modes and no noise of their own).
+    """
+    if schedule == "constant":
+        return 1.0
+    return cosine(1.0, 0.001 if schedule == "anneal" else 0.1, progress, burn_in(schedule))
+
+
+def burn_in(schedule: str) -> float:
+    """Over which share of the run the numbers of `schedule` move from the first to the last."""
+    return _BURN_IN if schedule == "burn-in" else 0.8
 
 
 def ema_beta(halflife_kimg: float, nimg: int, num_images: int) -> float:

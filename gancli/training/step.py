@@ -35,7 +35,7 @@ class Step:
         self.r1_gamma = config.r1_gamma or 0.0
         self.r2_gamma = config.r2_gamma or 0.0
         self.noise_scale = 0.0  # of the instance noise at this position
-        self._drops = bool(config.dropout)
+        self._drops = bool(config.dropout) or getattr(generator, "draws_noise", False)
 
     def discriminator_gradients(self, batch: Batch, fakes: Tensor | None = None) -> Numbers:
         """Adds the gradients of the discriminator's loss on `batch`; returns detached means to log.
@@ -136,10 +136,13 @@ class Step:
         scores = {"d_real": real_logits, "d_fake": fake_logits}
         if self.config.objective == "non-saturating":
             scores = {name: logits.sigmoid() for name, logits in scores.items()}
+        # where only differences of logits mean anything, a real is told from a fake by their common mean
+        differs = self.config.objective in ("relativistic", "wasserstein")
+        zero = 0.5 * (real_logits.mean() + fake_logits.mean()) if differs else 0.0
         return {
             **{name: value.mean() for name, value in scores.items()},
-            "sign_real": real_logits.sign().mean(),
-            "sign_fake": fake_logits.sign().mean(),
+            "sign_real": (real_logits - zero).sign().mean(),
+            "sign_fake": (fake_logits - zero).sign().mean(),
         }
 
     def _parts(self, batch: Batch) -> Iterator[tuple[Batch, float, int]]:

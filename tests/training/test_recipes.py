@@ -1,0 +1,174 @@
+"""Each recipe against each flag: one step changes, or the flag is refused by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from gancli.config import DataFacts, Engine, TrainConfig, TrainOptions, resolve
+from gancli.data.batches import BatchSource
+from gancli.data.dataset import TrainingSet
+from gancli.errors import ConfigError
+from gancli.recipes import RECIPES, Recipe
+from gancli.training.adaptation import Adaptation
+from gancli.training.iteration import Iteration
+from gancli.training.schedules import gamma_factor, lr_factor
+from gancli.training.state import State
+
+ONE_OF_EACH = sorted({recipe.networks: recipe for recipe in reversed(RECIPES.values())}.values(), key=lambda r: r.name)
+IMAGE_RECIPES = [recipe for recipe in ONE_OF_EACH if recipe.sizes != "points"]
+ENGINE = Engine(device="cpu", precision="fp32", channels_last=False)
+FLAGS: list[tuple[str, str, Any]] = [
+    ("--loss", "loss", "non-saturating"),
+    ("--loss", "loss", "wasserstein"),
+    ("--loss", "loss", "hinge"),
+    ("--loss", "loss", "least-squares"),
+    ("--loss", "loss", "relativistic"),
+    ("--r1", "r1_gamma", 3.0),
+    ("--r2", "r2_gamma", 3.0),
+    ("--gp", "gp_weight", 3.0),
+    ("--drift", "drift", 0.1),
+    ("--label-smoothing", "label_smoothing", 0.2),
+    ("--instance-noise", "instance_noise", 0.3),
+    ("--d-every", "d_every", "2"),
+    ("--d-every", "d_every", "2e"),
+    ("--d-steps", "d_steps", 3),
+    ("--dropout", "dropout", 0.4),
+    ("--lr-schedule", "lr_schedule", "cosine"),
+    ("--ema", "ema_halflife_kimg", 0.0001),
+    ("--augment", "augment", "light"),
+    ("--augment", "augment", "photo"),
+    ("--augment", "augment", "diffaugment"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def small_set(size: tuple[int, int] = (16, 16), channels: int = 3, num: int = 8, num_classes: int = 0) -> TrainingSet:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (num, channels, size[1], size[0]), dtype=torch.uint8, generator=generator)
+    names = tuple(f"class {i}" for i in range(num_classes))
+    return TrainingSet(
+        images=images,
+        labels=torch.arange(num) % num_classes if num_classes else None,
+        train=torch.arange(num),
+        held_out=torch.arange(0),
+        facts=DataFacts(
+            spec="small",
+            fingerprint="0",
+            size=size,
+            channels=channels,
+            num_images=num,
+            num_held_out=0,
+            class_names=names,
+        ),
+    )
+
+
+def configure(recipe: Recipe, data: TrainingSet, **given: Any) -> TrainConfig:
+    width = 16
+    options = TrainOptions(data="small", model=recipe.name, width=width, latent_dim=8, batch_size=4, kimg=1.0)
+    return resolve(replace(options, **given), data.facts)
+
+
+def after_two_steps(config: TrainConfig, data: TrainingSet, progress: float = 0.4) -> torch.Tensor:
+    """Every weight, and every running average, after two iterations in the middle of a run."""
+    state = State.fresh(config, ENGINE)
+    state.nimg = 4  # so that the second step is in the second epoch
+    iteration = Iteration(config, ENGINE, state, BatchSource(data, config, torch.device("cpu")))
+    for _ in range(2):
+        iteration.run(progress)
+    assert iteration.tally.is_finite()
+    modules = (state.generator, state.generator_ema, state.discriminator)
+    return torch.cat([p.detach().flatten() for module in modules for p in module.parameters()])
+
+
+@pytest.mark.parametrize("recipe", IMAGE_RECIPES, ids=lambda recipe: recipe.name)
+def test_each_flag_changes_a_step_or_is_refused_by_name(recipe: Recipe) -> None:
+    data = small_set()
+    plain = after_two_steps(configure(recipe, data), data)
+    changed, refused = [], []
+    for flag, field, value in FLAGS:
+        if value in (getattr(recipe, field, None), recipe.objective if field == "loss" else None):
+            value = "none" if field == "augment" else value
+        if field == "loss" and value == recipe.objective:
+            configure(recipe, data, loss=value)  # repeating the default is no error
+            continue
+        try:
+            config = configure(recipe, data, **{field: value})
+        except ConfigError as error:
+            refused.append((flag, value, str(error)))
+            continue
+        other = after_two_steps(config, data)
+        assert other.shape != plain.shape or not torch.equal(other, plain), f"{flag} {value} changes nothing"
+        changed.append((flag, value))
+    assert len(changed) >= 8
+    assert all(flag in message for flag, _, message in refused)
+    for flag in ("--instance-noise", "--drift", "--d-steps", "--d-every", "--lr-schedule"):
+        assert flag in [name for name, _ in changed]
+    assert ("--loss", "wasserstein") not in changed
+
+
+@pytest.mark.parametrize("recipe", IMAGE_RECIPES, ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize(
+    ("size", "channels", "num_classes"), [((16, 16), 1, 0), ((24, 16), 3, 2), ((28, 28), 4, 0)], ids=str
+)
+def test_two_steps_at_each_kind_of_image(
+    recipe: Recipe, size: tuple[int, int], channels: int, num_classes: int
+) -> None:
+    data = small_set(size, channels, num_classes=num_classes)
+    config = configure(recipe, data, conditional=num_classes > 0)
+    before = State.fresh(config, ENGINE)
+    modules = (before.generator, before.generator_ema, before.discriminator)
+    start = torch.cat([p.detach().flatten() for module in modules for p in module.parameters()])
+    end = after_two_steps(config, data)
+    assert end.isfinite().all()
+    assert not torch.equal(start, end)
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
+def test_schedules_end_where_they_should(recipe: Recipe) -> None:
+    assert lr_factor(recipe.lr_schedule, 0.0, 0, 0) == pytest.approx(1.0)
+    assert gamma_factor(recipe.gamma_schedule, 0.0) == pytest.approx(1.0)
+    if recipe.lr_schedule == "burn-in":  # 2e-4 to 5e-5, gamma to a tenth, over a fifth of the run
+        assert lr_factor("burn-in", 0.2, 0, 0) == pytest.approx(0.25)
+        assert gamma_factor("burn-in", 0.2) == pytest.approx(0.1)
+        assert 0.25 < lr_factor("burn-in", 0.1, 0, 0) < 1
+
+
+def test_label_smoothing_is_refused_where_there_are_no_labels() -> None:
+    data = small_set()
+    with pytest.raises(ConfigError, match="--label-smoothing"):
+        configure(RECIPES["dcgan"], data, loss="hinge", label_smoothing=0.1)
+    assert configure(RECIPES["vanilla"], data, loss="hinge").label_smoothing == 0.0
+
+
+def test_ada_rises_while_the_discriminator_is_sure_and_rides_in_the_state() -> None:
+    data = small_set()
+    config = configure(RECIPES["dcgan"], data, augment="ada")
+    state: dict[str, Any] = {}
+    adaptation = Adaptation(config, state)
+    assert adaptation.chance(0.5, state) == 0
+    for _ in range(8):
+        adaptation.observe(torch.tensor(1.0), 4, state)
+    risen = adaptation.chance(0.5, state)
+    assert risen is not None
+    assert risen == pytest.approx(2 * 4 * 4 / (100 * len(data.images)))
+    assert Adaptation(config, state).chance(0.0, state) == risen
+
+
+def test_r3gan_augments_by_its_schedule() -> None:
+    config = configure(RECIPES["r3gan-s"], small_set())
+    adaptation = Adaptation(config, {})
+    assert adaptation.chance(0.0, {}) == 0
+    assert adaptation.chance(0.2, {}) == pytest.approx(0.3)
+    assert adaptation.chance(1.0, {}) == pytest.approx(0.3)
