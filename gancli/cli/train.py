@@ -26,6 +26,7 @@ KEEPING = "Keeping and watching"
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         str | None,
         typer.Argument(
@@ -83,7 +84,7 @@ def train(
         float | None, typer.Option(help="Half-life of the running average, in kimg.", rich_help_panel=NUMBERS)
     ] = None,
     lr_schedule: Annotated[
-        str | None, typer.Option(help="constant, linear, cosine or fish.", rich_help_panel=NUMBERS)
+        str | None, typer.Option(help="constant, linear, cosine, burn-in or fish.", rich_help_panel=NUMBERS)
     ] = None,
     loss: Annotated[
         str | None,
@@ -112,6 +113,16 @@ def train(
     init_from: Annotated[
         Path | None, typer.Option(help="Begin with these weights.", metavar="CKPT", rich_help_panel=START)
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The same run, with what else is given changed.", metavar="RUN|FILE", rich_help_panel=START),
+    ] = None,
+    grow_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="Grow this run to twice its size; new layers fade in.", metavar="CKPT", rich_help_panel=START
+        ),
+    ] = None,
     force_data: Annotated[
         bool, typer.Option(help="Continue although the data has changed.", rich_help_panel=START)
     ] = False,
@@ -124,6 +135,9 @@ def train(
     ] = None,
     keep: Annotated[int, typer.Option(help="Checkpoints to keep.", rich_help_panel=KEEPING)] = 3,
     on_collapse: Annotated[str, typer.Option(help="warn, stop or rollback.", rich_help_panel=KEEPING)] = "warn",
+    tensorboard: Annotated[
+        bool, typer.Option(help="Write RUN/tensorboard as well (an extra).", rich_help_panel=KEEPING)
+    ] = False,
     dry_run: Annotated[bool, typer.Option(help="Print the plan, train nothing.", rich_help_panel=KEEPING)] = False,
     out: OutOption = None,
     json_: JsonOption = False,
@@ -135,7 +149,7 @@ def train(
     Prints a plan first, then one line a tick, then a verdict. The same command again continues.
     """
     output = Output(json=json_, quiet=quiet, verbose=verbose)
-    spec = _spec(data, resume, output)
+    spec = _spec(data, resume or config, output)
     options = TrainOptions(
         data=spec,
         model=model,
@@ -171,11 +185,20 @@ def train(
         tick_kimg=tick_kimg,
         keep=keep,
         on_collapse=on_collapse,
+        tensorboard=tensorboard,
     )
     from gancli.training.session import open_session
 
     session = open_session(
-        options, out=out, resume=resume, init_from=init_from, force_data=force_data, say=output.detail
+        options,
+        out=out,
+        resume=resume,
+        init_from=init_from,
+        grow_from=grow_from,
+        like=config,
+        given=_given(context),
+        force_data=force_data,
+        say=output.detail,
     )
     if dry_run:
         show_plan(session, output)
@@ -198,6 +221,8 @@ def run_session(session: Session, output: Output) -> None:
         for tick in session.ticks(stopper):
             last = tick
             output.note(_tick_line(tick.row, tick.verdict.verdict, tick.seconds_left))
+            if tick.note:
+                output.warn(tick.note)
     figures: dict[str, Any] = {}
     if last is not None:
         verdict = last.verdict
@@ -246,8 +271,14 @@ def _left(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
-def _spec(data: str | None, resume: Path | None, output: Output) -> str | None:
-    if data is None and resume is not None:
+def _given(context: typer.Context) -> set[str]:
+    """The options that stand on the command line, by the names of `TrainOptions`."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name.rstrip("_") for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+
+
+def _spec(data: str | None, before: Path | None, output: Output) -> str | None:
+    if data is None and before is not None:
         return None
     spec = input_path(data, TRAINING_SET, output, required=False)
     if spec is None:

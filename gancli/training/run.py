@@ -151,7 +151,7 @@ class RunFolder:
 
     def save(self, content: dict[str, Any], keep: int, spare: set[int] | None = None) -> Path:
         """Writes a checkpoint and makes it last.pt; of older ones the `keep` newest stay, and those in `spare`."""
-        path = self._checkpoint(content["nimg"])
+        path = self.checkpoint_at(content["nimg"])
         write_checkpoint(path, content)
         link_or_copy(path, self.path / "last.pt")
         for old in self.checkpoints()[:-keep]:
@@ -161,7 +161,7 @@ class RunFolder:
 
     def make_best(self, nimg: int) -> bool:
         """Makes the checkpoint at `nimg` best.pt, if it is still kept."""
-        path = self._checkpoint(nimg)
+        path = self.checkpoint_at(nimg)
         if not path.is_file():
             return False
         link_or_copy(path, self.path / "best.pt")
@@ -170,6 +170,17 @@ class RunFolder:
     def checkpoints(self) -> list[Path]:
         """The kept checkpoints, oldest first."""
         return sorted((self.path / "checkpoints").glob("checkpoint-*.pt"))
+
+    def forget_beyond(self, nimg: int, aside: str | None = None) -> None:
+        """Removes checkpoints beyond `nimg`, which will be made again; with `aside` grids move to samples/<aside>."""
+        for path in self.checkpoints():
+            if _position(path) > nimg:
+                path.unlink(missing_ok=True)
+        if aside is not None:
+            folder = make_folder(self.path / "samples" / aside)
+            for path in (self.path / "samples").glob("*.png"):
+                if _position(path) > nimg:
+                    path.replace(folder / path.name)
 
     def newest_good(self) -> tuple[Checkpoint | None, list[str]]:
         """The newest checkpoint that can be read, and what was wrong with newer ones."""
@@ -184,7 +195,8 @@ class RunFolder:
                 complaints.append(str(error))
         return None, complaints
 
-    def _checkpoint(self, nimg: int) -> Path:
+    def checkpoint_at(self, nimg: int) -> Path:
+        """Where the checkpoint at `nimg` lies, or lay."""
         return self.path / "checkpoints" / f"checkpoint-{nimg:012d}.pt"
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gancli.config import FREE_TO_CHANGE, Engine, TrainConfig, TrainOptions, resolve
 from gancli.data.dataset import TrainingSet, open_training_set
-from gancli.errors import CheckpointError, ConfigError
+from gancli.errors import CheckpointError, ConfigError, UsageError
 from gancli.files import free_path
 from gancli.models.checkpoint import Checkpoint, read_checkpoint
 from gancli.models.devices import pick_device
 from gancli.recipes import find_recipe
 from gancli.text import clean
+from gancli.training.board import need_tensorboard
 from gancli.training.engine import choose_engine
+from gancli.training.growth import grown_config, grown_options, grown_state, read_parent
 from gancli.training.loop import is_finished, train_loop
 from gancli.training.plan import Plan, make_plan
+from gancli.training.repeat import as_before, read_config
 from gancli.training.run import RunFolder, find_equal_run, run_name
 from gancli.training.state import State
 from gancli.training.ticks import Tick
@@ -65,28 +68,46 @@ def open_session(
     out: Path | None = None,
     resume: Path | None = None,
     init_from: Path | None = None,
+    grow_from: Path | None = None,
+    like: Path | None = None,
+    given: Collection[str] = (),
     force_data: bool = False,
     say: Say = lambda text: None,
 ) -> Session:
     """Everything up to the first step. `say` hears what takes a moment.
 
     `out`: the run folder, continued if it is there; `resume`: a run to continue; without both the newest run in
-    ./runs with an equal config is continued. Raises `GanError`s naming the flag that does not fit.
+    ./runs with an equal config is continued. `like`: a run or file whose config fills in what was not given; `given`:
+    names of options that were asked for although they equal their default. Raises `GanError`s naming the flag that
+    does not fit.
     """
     if resume is not None and not (resume / "config.json").is_file():
         raise CheckpointError(f"--resume '{clean(resume)}' is not a run. Name a folder that 'gan train' made.")
-    if resume is not None and options.data is None:
-        options = replace(options, data=RunFolder(resume).config().data)
+    if resume is not None and like is not None:
+        raise UsageError("--resume continues a run, --config begins another like it. Give one of them.")
+    before = RunFolder(resume).config() if resume is not None else read_config(like) if like is not None else None
+    notes = []
+    if before is not None:
+        options = as_before(options, before, given=given, adapts=like is not None)
+    parent = read_parent(grow_from) if grow_from is not None else None
+    if parent is not None:
+        if init_from is not None:
+            raise UsageError("--grow-from and --init-from both say where to begin. Give one of them.")
+        options = grown_options(options, parent)
     if options.model is not None:
         find_recipe(options.model)
     pick_device(options.device)
+    if options.tensorboard:
+        need_tensorboard()
     say(f"reading {clean(options.data or '')}")
     data = open_training_set(options.data or "demo:landscapes", size=options.size, seed=options.seed)
     folder = resume or out
     existing = RunFolder(folder) if folder is not None and (folder / "config.json").is_file() else None
-    if resume is not None and existing is not None:
-        options = _filled(options, existing.config())
     config = resolve(options, data.facts)
+    if parent is not None:
+        config = grown_config(config, parent)
+    if like is not None and before is not None and _has_other_pixels(before, config):
+        notes.append(f"the data have changed since '{clean(like)}': other pixels, so the run will differ")
     if folder is not None and existing is None and folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"'{clean(folder)}' is there already and is no run. Name another folder with -o.")
     if existing is None and folder is None:
@@ -97,6 +118,8 @@ def open_session(
     say("measuring this machine")
     engine = choose_engine(config, data, say)
     initial = _state_from(init_from, config, engine) if init_from is not None else None
+    if parent is not None:
+        initial = grown_state(config, engine, parent)
     plan = make_plan(config, engine, data, run.path, 0, 0.0)
     return Session(
         config=config,
@@ -107,7 +130,7 @@ def open_session(
         plan=plan,
         is_new=True,
         finished=False,
-        notes=[],
+        notes=notes,
         initial=initial,
     )
 
@@ -148,32 +171,12 @@ def _continued(run: RunFolder, config: TrainConfig, data: TrainingSet, force_dat
     )
 
 
+def _has_other_pixels(before: TrainConfig, config: TrainConfig) -> bool:
+    same = (before.data, before.size, before.seed) == (config.data, config.size, config.seed)
+    return same and before.fingerprint != config.fingerprint
+
+
 _DATA_FIELDS = ("fingerprint", "num_images", "num_held_out", "class_names", "data")
-
-
-def _filled(options: TrainOptions, stored: TrainConfig) -> TrainOptions:
-    """For --resume: what was not given is as in the run."""
-    given = {name: value for name, value in vars(options).items() if value not in (None, False)}
-    defaults = vars(TrainOptions())
-    known = stored.to_dict() | {"model": stored.recipe, "loss": stored.objective, "size": _size_text(stored)}
-    values = {}
-    lengths = ("epochs", "kimg", "minutes")
-    any_length = any(getattr(options, name) is not None for name in lengths)
-    for name in defaults:
-        if name in given and given[name] != defaults[name]:
-            values[name] = given[name]
-        elif name in lengths and any_length:
-            values[name] = getattr(options, name)
-        elif name in known and name not in ("data",):
-            value = known[name]
-            values[name] = tuple(value) if isinstance(value, list) else value
-    values["data"] = options.data
-    values["conditional"] = stored.num_classes > 0
-    return TrainOptions(**values)
-
-
-def _size_text(config: TrainConfig) -> str | None:
-    return None if config.is_points else f"{config.size[0]}x{config.size[1]}"
 
 
 def _state_from(path: Path, config: TrainConfig, engine: Engine) -> State:

@@ -16,6 +16,7 @@ from gancli.metrics.best import best_tick
 from gancli.metrics.health import HealthMonitor, Measures, nudge
 from gancli.metrics.score import score_quantiles
 from gancli.metrics.verdict import Verdict, judge
+from gancli.training.board import Board
 from gancli.training.iteration import Tally
 from gancli.training.objectives import discriminator_loss
 from gancli.training.plan import memory_mb
@@ -33,6 +34,7 @@ class Tick:
     row: dict[str, Any]
     verdict: Verdict
     seconds_left: float
+    note: str = ""  # what --on-collapse did, in words
 
 
 class Reporter:
@@ -45,6 +47,7 @@ class Reporter:
         self._held_out = data.images[data.held_out][:256] if len(data.held_out) else None
         self._monitor = self._make_monitor()
         self._monitor.continue_from(self.rows)
+        self._board = Board(run.path, self.rows) if config.tensorboard else None
 
     def first(self, extra: dict[str, Any]) -> None:
         """Before the first step: the first grids, and a checkpoint."""
@@ -58,6 +61,8 @@ class Reporter:
         self.samples.write(self.state.generator_ema, self.run.path / "samples", self.state.nimg)
         self.save(extra)
         self.run.append(row)
+        if self._board is not None:
+            self._board.add(row)
         verdict = self.judge()
         best = self._position_of(verdict.best_tick)
         self.run.make_best(self.state.nimg if best is None else best)
@@ -68,10 +73,21 @@ class Reporter:
 
     def save(self, extra: dict[str, Any]) -> None:
         """A checkpoint of this position; the best one so far is spared from the rotation."""
-        best = self._position_of(best_tick(self.rows)) if self.rows else None
+        spare = {self._position_of(best_tick(self.rows))} if self.rows else set()
+        if self.config.on_collapse == "rollback":
+            spare.add(0)
         extra = extra | {"score_quantiles": self._score_quantiles()}
         content = self.state.content(self.config, self.engine, self.data.card, extra)
-        self.run.save(content, self.config.keep, {best} if best is not None else None)
+        self.run.save(content, self.config.keep, {nimg for nimg in spare if nimg is not None})
+
+    def go_back(self) -> None:
+        """After the state went back to an earlier position: so do the log and the measures."""
+        self.rows = self.run.drop_rows_beyond(self.state.nimg)
+        self._monitor = self._make_monitor()
+        self._monitor.continue_from(self.rows)
+        if self._board is not None:
+            self._board.close()
+            self._board = Board(self.run.path, self.rows)
 
     def _score_quantiles(self) -> list[float]:
         """What the discriminator thinks of training images, kept so that `gan score` needs no data."""

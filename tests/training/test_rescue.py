@@ -1,0 +1,136 @@
+"""A planted collapse: what --on-collapse stop and rollback do about it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gancli.config import TrainOptions
+from gancli.metrics.advice import advise
+from gancli.models.checkpoint import read_checkpoint
+from gancli.training.iteration import Iteration
+from gancli.training.rescue import next_cure
+from gancli.training.session import Session, open_session
+
+CURE = {"r1_gamma": 10.0}
+
+
+@pytest.fixture
+def options(photo_folder: Path) -> TrainOptions:
+    return TrainOptions(
+        data=str(photo_folder),
+        model="vanilla",
+        size="16",
+        width=16,
+        batch_size=8,
+        kimg=1.28,
+        tick_kimg=0.064,
+        keep=2,
+        device="cpu",
+        precision="fp32",
+        compile="off",
+    )
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, cures: tuple[dict[str, Any], ...]) -> None:
+    """From .5 kimg on every picture is the same one, until the config holds one of `cures`."""
+    whole = Iteration.run
+
+    def sick(self: Iteration, progress: float) -> None:
+        whole(self, progress)
+        is_well = any(all(getattr(self.config, k) == v for k, v in cure.items()) for cure in cures)
+        for net in (self.state.generator, self.state.generator_ema):
+            first = next(net.parameters())
+            if self.state.nimg > 500 and not is_well:
+                first.data.zero_()
+            elif is_well or self.state.nimg <= 500:
+                # what a few steps of an untrained network cannot give: pictures as different as the real ones
+                torch.nn.init.normal_(first.data, std=0.7)
+
+    monkeypatch.setattr(Iteration, "run", sick)
+
+
+def notes(session: Session) -> list[str]:
+    return [tick.note for tick in session.ticks() if tick.note]
+
+
+def test_stop_ends_the_run_at_the_collapse(
+    options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, ())
+    session = open_session(replace(options, on_collapse="stop"), out=tmp_path / "run")
+    ticks = list(session.ticks())
+    assert ticks[-1].verdict.verdict == "collapsed"
+    assert "stopped at a collapse" in ticks[-1].note
+    assert 500 < ticks[-1].row["nimg"] < 1280
+
+
+def test_rollback_returns_to_the_best_tick_and_changes_one_thing(
+    options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, (CURE,))
+    out = tmp_path / "run"
+    session = open_session(replace(options, on_collapse="rollback"), out=out)
+    (note,) = notes(session)
+    assert "back to tick" in note
+    assert note.endswith("from now on --r1 10")
+    # the run went on to its end from a checkpoint that knows the change; config.json is as it was
+    last = read_checkpoint(out / "last.pt")
+    assert (last.nimg, last.config.r1_gamma, last.draw) == (1280, 10.0, 1)
+    assert json.loads((out / "config.json").read_text())["config"]["r1_gamma"] == 0.0
+    # the log has one line a tick; what was undone is kept beside it
+    rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [row["tick"] for row in rows] == list(range(1, len(rows) + 1))
+    assert [row["nimg"] for row in rows] == sorted({row["nimg"] for row in rows})
+    (record,) = (json.loads(line) for line in (out / "rollbacks.jsonl").read_text().splitlines())
+    assert record["verdict"]["verdict"] in ("collapsed", "collapsing")
+    assert [row["nimg"] for row in record["rows"]][-1] == record["from_nimg"]
+    assert record["to_nimg"] <= 512
+    undone = {path.name for path in (out / "samples" / "rolled-back-1").iterdir()}
+    assert f"fixed-{record['from_nimg']:010d}.png" in undone
+    assert read_checkpoint(out / "best.pt").nimg in [row["nimg"] for row in rows]
+
+
+def test_a_rollback_survives_the_end_of_the_process(
+    options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, (CURE,))
+    options = replace(options, on_collapse="rollback")
+    list(open_session(options, out=tmp_path / "whole").ticks())
+    loop = open_session(options, out=tmp_path / "parts").ticks()
+    while not next(loop).note:
+        pass
+    loop.close()  # type: ignore[attr-defined]
+    assert notes(open_session(options, out=tmp_path / "parts")) == []
+    whole, parts = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "parts"))
+    assert whole.config == parts.config
+    for name, value in whole.states["generator"].items():
+        assert torch.equal(value, parts.states["generator"][name]), name
+
+
+def test_three_rollbacks_then_it_stops(options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, ())
+    found = notes(open_session(replace(options, on_collapse="rollback"), out=tmp_path / "run"))
+    assert len(found) == 4
+    flags = [note.split("from now on ")[-1] for note in found[:3]]
+    assert flags == ["--r1 10", "--augment diffaugment", "--batch 4"]
+    assert "after 3 rollbacks" in found[3]
+
+
+def test_every_cure_is_named_by_the_advice(options: TrainOptions, tmp_path: Path) -> None:
+    config = open_session(options, out=tmp_path / "run").config
+    tips = " ".join(advise("collapsed", best_tick=1, num_images=60, held_out=True))
+    tips += " ".join(advise("cycling", best_tick=1, num_images=60, held_out=True))
+    seen = []
+    for _ in range(5):
+        flag, changes = next_cure(config)
+        config = replace(config, **changes)
+        seen.append(flag.split()[0])
+    assert seen[:2] == ["--r1", "--augment"]
+    assert seen[-1] == "--lr"
+    assert all(flag in tips for flag in seen)
