@@ -202,7 +202,8 @@ def parse_train_size(text: str) -> tuple[int, int]:
         if not 8 <= side <= _MAX_SIDE or _base(side) is None:
             near = min(_GOOD_SIDES, key=lambda good: (abs(good - side), good))
             raise UsageError(
-                f"--size {clean(text, 40)}: no network here makes a side of {side} px; the nearest that works is {near}. "
+                f"--size {clean(text, 40)}: no network here makes a side of {side} px; "
+                f"the nearest that works is {near}. "
                 "Each side is 4, 5, 6 or 7 times a power of two: 28, 32, 48, 64, 96, 128, 160, 192, 256 …"
             )
     return size

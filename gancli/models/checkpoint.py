@@ -110,8 +110,8 @@ def _validate(path: Path, content: Any) -> Checkpoint:
     version = content["format_version"]
     if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
         raise CheckpointError(
-            f"'{clean(path)}' has checkpoint format {clean(version)}; this version of gan reads up to {FORMAT_VERSION}. "
-            "Update gan: pip install --upgrade gancli"
+            f"'{clean(path)}' has checkpoint format {clean(version)}; this version of gan reads up to "
+            f"{FORMAT_VERSION}. Update gan: pip install --upgrade gancli"
         )
     missing = [name for name in _NEEDED if name not in content]
     if missing:
