@@ -94,7 +94,7 @@ def kinds_for(query: str) -> tuple[str, ...]:
 # ---- which kind is it? ----------------------------------------------------------------------------------------------
 
 _THUMBNAIL = 16
-_FITTED_PER_KIND = 150
+_FITTED_PER_KIND = 80
 
 
 def nearest_kind(images: NDArray[np.uint8]) -> NDArray[np.int64]:

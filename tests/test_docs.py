@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -22,7 +23,7 @@ README = Path(__file__).parent.parent / "README.md"
 PACKAGE = Path(gancli.__file__).parent
 BEGIN, END = "<!-- commands: written by tests/test_docs.py -->", "<!-- /commands -->"
 ROOT: Any = typer.main.get_command(app)
-NAMED: dict[str, Any] = dict(getattr(ROOT, "commands", {}))
+NAMED: dict[str, Any] = {entry.name: ROOT.get_command(None, entry.name) for entry in COMMANDS}
 
 
 def flags(command: Any) -> list[Any]:
@@ -76,6 +77,13 @@ def test_every_command_and_flag_has_help(command: Any) -> None:
     assert command.rich_help_panel
     for parameter in command.params:
         assert parameter.help or parameter.name == "help", f"gan {command.name}: {parameter.name} has no help"
+
+
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
+def test_the_list_of_commands_says_what_the_command_says(entry: Any) -> None:
+    function = entry.load()
+    assert entry.help == " ".join(inspect.getdoc(function).split("\n\n")[0].split())
+    assert function.__module__ == f"gancli.cli.{entry.name}"
 
 
 @pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)

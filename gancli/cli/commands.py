@@ -1,23 +1,14 @@
-"""The list of commands: name, group, function, examples. `gan --help` shows them in this order."""
+"""The list of commands: name, line of help, group, examples. `gan --help` shows them in this order.
+
+It imports none of them, so that a list of all and the help of one cost no more than they show.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-from gancli.cli.curate import curate
-from gancli.cli.demo import demo
-from gancli.cli.evaluate import evaluate
-from gancli.cli.export import export
-from gancli.cli.gif import gif
-from gancli.cli.info import info
-from gancli.cli.interpolate import interpolate
-from gancli.cli.report import report
-from gancli.cli.sample import sample
-from gancli.cli.score import score
-from gancli.cli.scrape import scrape
-from gancli.cli.train import train
 
 __all__ = ["COMMANDS", "Command"]
 
@@ -29,25 +20,33 @@ JUDGE = "Judge"
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One command. `examples` stand at the end of its help; each is tested to parse."""
+    """One command: the function of its name in the file of its name.
+
+    `help` repeats the first paragraph of its docstring; `examples` stand at the end of its help. Both are tested.
+    """
 
     name: str
+    help: str
     panel: str
-    function: Callable[..., Any]
     examples: tuple[str, ...]
+
+    def load(self) -> Callable[..., Any]:
+        """The function, imported now."""
+        function: Callable[..., Any] = getattr(importlib.import_module(f"gancli.cli.{self.name}"), self.name)
+        return function
 
 
 COMMANDS: tuple[Command, ...] = (
     Command(
         name="demo",
+        help="The whole way in about three minutes on two cores: paint landscapes, learn them, walk through them.",
         panel=COLLECT,
-        function=demo,
         examples=("gan demo", "gan demo --size 48 --kimg 100 --minutes 10 -o big-demo"),
     ),
     Command(
         name="scrape",
+        help="Collect pictures for a training set: found by a query, with licence and origin of each written down.",
         panel=COLLECT,
-        function=scrape,
         examples=(
             'gan scrape "snowy mountains"',
             "gan scrape desert alps --from demo -n 200 --label-by-query",
@@ -57,8 +56,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="curate",
+        help="Make a clean training set: duplicates out, every picture upright, sRGB and of one size.",
         panel=COLLECT,
-        function=curate,
         examples=(
             "gan curate snowy-mountains --size 64",
             "gan curate photos more-photos --fit smart --drop blurry --drop dark -o set",
@@ -67,8 +66,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="train",
+        help="Train a generator.",
         panel=TRAIN,
-        function=train,
         examples=(
             "gan train snowy-mountains-64 --model dcgan --minutes 15",
             "gan train idx:mnist --model vanilla --epochs 30",
@@ -76,9 +75,15 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        name="models",
+        help="List the recipes that 'gan train --model' knows, with their numbers.",
+        panel=TRAIN,
+        examples=("gan models", "gan models r3gan-s", "gan models --json"),
+    ),
+    Command(
         name="sample",
+        help="Pictures of seeds: one file a seed, and a grid. The same seed is the same picture, always.",
         panel=SHOW,
-        function=sample,
         examples=(
             "gan sample runs/dcgan-mountains-64 -n 64",
             "gan sample --seeds 3,14,15-20 --captions",
@@ -87,8 +92,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="interpolate",
+        help="A walk from seed to seed: a folder of frames, or with -o x.gif, x.webp, x.mp4 the moving picture itself.",
         panel=SHOW,
-        function=interpolate,
         examples=(
             "gan interpolate runs/dcgan-mountains-64 --seeds 3,14,15 --even",
             "gan interpolate -o walk.gif",
@@ -97,8 +102,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="gif",
+        help="A moving picture: the timelapse of a run, a walk, or pictures in a row. -o x.gif, x.webp or x.mp4.",
         panel=SHOW,
-        function=gif,
         examples=(
             "gan gif runs/dcgan-mountains-64 --caption",
             "gan interpolate | gan gif --max-mb 8",
@@ -107,8 +112,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="export",
+        help="A folder with the generator, a sample grid and a model card (README.md); -o x.onnx: that file alone.",
         panel=SHOW,
-        function=export,
         examples=(
             "gan export runs/dcgan-mountains-64 --to safetensors",
             "gan export runs/dcgan-mountains-64 --to onnx -o mountains.onnx",
@@ -116,14 +121,14 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="info",
+        help="Describe what is at PATH.",
         panel=JUDGE,
-        function=info,
         examples=("gan info runs/dcgan-snowy-mountains-64", "gan info snowy-mountains-64 --augment ada"),
     ),
     Command(
         name="evaluate",
+        help="Figures on the pictures of a run: one JSON object, each figure with its n, its features and an interval.",
         panel=JUDGE,
-        function=evaluate,
         examples=(
             "gan evaluate runs/dcgan-mountains-64",
             "gan evaluate --metrics kid,coverage -n 2000 --compare runs/wgan-gp-mountains-64",
@@ -133,14 +138,14 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="report",
+        help="Rebuilds report.html, one page that opens offline, and plots/*.png of a run.",
         panel=JUDGE,
-        function=report,
         examples=("gan report runs/dcgan-mountains-64", "gan train photos --minutes 15 | gan report"),
     ),
     Command(
         name="score",
+        help="How well each image fits the style that the discriminator has learned: one JSON line each.",
         panel=JUDGE,
-        function=score,
         examples=(
             "gan score runs/dcgan-mountains-64 holiday.jpg",
             "gan score runs/dcgan-mountains-64/last.pt photos/ --quiet",

@@ -36,7 +36,7 @@ def demo(
     verbose: VerboseOption = False,
     json_: JsonOption = False,
 ) -> None:
-    """The whole way in about three minutes on two cores: paint landscapes, learn them, walk through what was learned.
+    """The whole way in about three minutes on two cores: paint landscapes, learn them, walk through them.
 
     Every command is printed before it runs. Nothing is downloaded. The same command again continues.
     """

@@ -33,7 +33,8 @@ def bare_app() -> str:
         "def gan(version: Annotated[bool, typer.Option('--version', help='Show the version and exit.', is_eager=True,"
         " callback=lambda on: on and (print('gan 0'), exit()))] = False) -> None: pass",
     ]
-    for name, command in getattr(root, "commands", {}).items():
+    for name in root.list_commands(None):
+        command = root.get_command(None, name)
         lines.append(f"@app.command({name!r}, rich_help_panel={command.rich_help_panel!r}, epilog={command.epilog!r})")
         parameters = ", ".join(parameter(p) for p in command.params if p.name != "help")
         lines.append(f"def {name.replace('-', '_')}({parameters}) -> None:\n    {command.help!r}")
