@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from gancli.curate.facts import COLOUR_PX, Facts
 from gancli.curate.hashes import HASH_PX
-from gancli.curate.neighbours import Pairs, near_pairs
+from gancli.curate.neighbours import DenseScan, Pairs, find_dense, near_pairs
 from gancli.curate.second_look import agreement, colour_difference
 
 __all__ = ["Copy", "Lookalike", "find_copies"]
@@ -25,6 +25,7 @@ _CONFIRM_BITS, _REVIEW_BITS = 12, 14
 _MANY = 200_000  # beyond this, pairs are looked for up to _CONFIRM_BITS only
 _SAME, _NOT_CONTRADICTED, _ALIKE = 0.85, 0.75, 0.70
 _OTHER_COLOUR = 12.0
+_LOOK, _COLOURS = (HASH_PX, HASH_PX), (COLOUR_PX, COLOUR_PX, 3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,26 +92,34 @@ def _stars(
     hashes = np.array([facts[index].phash for index in shaped], dtype=np.uint64)
     mirrored = np.array([facts[index].phash_mirrored for index in shaped], dtype=np.uint64)
     reach = max(threshold, _REVIEW_BITS if len(shaped) <= _MANY else _CONFIRM_BITS)
-    pairs = near_pairs(hashes, mirrored, reach)
-    fine, same, alike = _judge([facts[index] for index in shaped], pairs, threshold)
+    dense = find_dense(hashes, mirrored, reach)
+    pairs = near_pairs(hashes, mirrored, reach, dense)
+    known = [facts[index] for index in shaped]
+    fine, same, alike = _judge(known, pairs, threshold)
     neighbours: dict[int, list[int]] = {}
     for number in np.nonzero(same)[0].tolist():
         neighbours.setdefault(int(pairs.first[number]), []).append(number)
+    scan = DenseScan(hashes, mirrored, dense, reach)
     taken: set[int] = set()
-    for center in sorted(neighbours):
+
+    def take(center: int, other: int, distance: int, flipped: bool) -> None:
+        if other not in taken and shaped[other] not in kept:
+            taken.add(other)
+            kind = "near" if distance <= threshold else "confirmed"
+            copies[shaped[other]] = Copy(of=shaped[center], distance=distance, mirrored=flipped, kind=kind)
+
+    for center in sorted({*neighbours, *np.nonzero(dense)[0].tolist()}):
         if center in taken:
             continue
-        for number in neighbours[center]:
-            other = int(pairs.second[number])
-            if other not in taken and shaped[other] not in kept:
-                taken.add(other)
-                distance = int(pairs.distance[number])
-                copies[shaped[other]] = Copy(
-                    of=shaped[center],
-                    distance=distance,
-                    mirrored=bool(pairs.mirrored[number]),
-                    kind="near" if distance <= threshold else "confirmed",
-                )
+        for number in neighbours.get(center, ()):
+            take(center, int(pairs.second[number]), int(pairs.distance[number]), bool(pairs.mirrored[number]))
+        if dense[center]:
+            others, distance, flipped = scan.neighbours(center)
+            near = Pairs(np.full(len(others), center), others, distance, flipped)
+            _, alike_center, _ = _judge(known, near, threshold)
+            for number in np.nonzero(alike_center)[0].tolist():
+                take(center, int(others[number]), int(distance[number]), bool(flipped[number]))
+            scan.take(np.append(others[alike_center], center))
     return [
         Lookalike(
             first=shaped[int(pairs.first[number])],
@@ -128,19 +137,17 @@ _Bools = npt.NDArray[np.bool_]
 
 def _judge(facts: Sequence[Facts], pairs: Pairs, threshold: int) -> tuple[npt.NDArray[np.float32], _Bools, _Bools]:
     """(fine agreement, is the same picture, should be compared by a person) of each pair."""
-    looks = _stacked(facts, "look", (HASH_PX, HASH_PX))
-    colours = _stacked(facts, "colours", (COLOUR_PX, COLOUR_PX, 3))
-    grey = np.array([fact.grey for fact in facts], dtype=np.bool_)
     fine, coarse = np.empty(len(pairs), np.float32), np.empty(len(pairs), np.float32)
     difference = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), 1 << 14):
         part = slice(start, start + (1 << 14))
         first, second, turned = pairs.first[part], pairs.second[part], pairs.mirrored[part]
-        look, colour = looks[first], colours[first]
+        a, b = [facts[index] for index in first.tolist()], [facts[index] for index in second.tolist()]
+        look, colour = _stacked(a, "look", _LOOK), _stacked(a, "colours", _COLOURS)
         look[turned], colour[turned] = look[turned][:, :, ::-1], colour[turned][:, :, ::-1]
-        fine[part], coarse[part] = agreement(look, looks[second])
-        difference[part] = colour_difference(colour, colours[second])
-        difference[part][grey[first] | grey[second]] = 0
+        fine[part], coarse[part] = agreement(look, _stacked(b, "look", _LOOK))
+        difference[part] = colour_difference(colour, _stacked(b, "colours", _COLOURS))
+        difference[part][[one.grey or other.grey for one, other in zip(a, b, strict=True)]] = 0
     near = (pairs.distance <= threshold) & (fine >= _NOT_CONTRADICTED)
     confirmed = (pairs.distance <= min(2 * threshold, _CONFIRM_BITS)) & (fine >= _SAME) & (coarse >= _SAME)
     same = (near | confirmed) & (difference < _OTHER_COLOUR)
@@ -150,4 +157,4 @@ def _judge(facts: Sequence[Facts], pairs: Pairs, threshold: int) -> tuple[npt.ND
 
 def _stacked(facts: Sequence[Facts], name: str, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     joined = b"".join(getattr(fact, name) for fact in facts)
-    return np.frombuffer(joined, dtype=np.uint8).reshape(len(facts), *shape)
+    return np.frombuffer(joined, dtype=np.uint8).reshape(len(facts), *shape).copy()

@@ -98,6 +98,7 @@ function layout() {
   const width = $("scroll").clientWidth - 32;
   cellWidth = Number($("zoom").value);
   columns = Math.max(1, Math.floor((width + GAP) / (cellWidth + GAP)));
+  cellWidth = Math.floor((width + GAP) / columns) - GAP;
   frameHeight = Math.round(cellWidth * Math.min(2, state.set.size[1] / state.set.size[0]));
   state.lines = []; state.cells = [];
   let top = 0, group = -1;
@@ -171,7 +172,7 @@ function makeCell(place) {
 /** Brings one cell up to date with its item. */
 function paint(cell, place) {
   const { id, column, block } = state.cells[place], item = state.items.get(id);
-  const out = isOut(item) || (item.grouped && item.copy), chosen = place === state.cursor;
+  const out = isOut(item) || Boolean(item.grouped && item.copy), chosen = place === state.cursor;
   cell.classList.toggle("out", out); cell.classList.toggle("chosen", chosen);
   cell.setAttribute("aria-colindex", String(column + 1));
   cell.setAttribute("aria-selected", String(chosen));
