@@ -31,8 +31,8 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="A folder or zip of images, a training set, idx:FOLDER, demo:landscapes, toy:ring|grid|arcs, "
-            "torchvision:NAME; '-' or a pipe: what the step before printed.",
+            help="A folder or zip of images, a training set, WebDataset shards, idx:FOLDER, demo:landscapes, "
+            "toy:ring|grid|arcs, torchvision:NAME; '-' or a pipe: what the step before printed.",
         ),
     ] = None,
     model: Annotated[

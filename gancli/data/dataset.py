@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from gancli.config import DataFacts, parse_train_size
 from gancli.data.cache import cached_array, fingerprint_of
 from gancli.data.folder import Entry, decode, folder_entries, zip_entries
 from gancli.data.idx import read_idx_folder
+from gancli.data.shards import find_shards, read_shards, shard_stamps
 from gancli.errors import DataError, UsageError
 from gancli.files import read_json_lines
 from gancli.text import clean, plural
@@ -64,11 +66,11 @@ class _Loaded:
     scale: float = 1.0
 
 
-def open_training_set(spec: str, *, size: str | None = None, seed: int = 0) -> TrainingSet:
-    """The training set that `spec` names: a folder, zip, `idx:FOLDER`, `demo:landscapes`, `toy:NAME`.
+def open_training_set(spec: str, *, size: str | None = None, seed: int = 0, stacked: bool = False) -> TrainingSet:
+    """The training set that `spec` names: a folder, zip, WebDataset shards, `idx:`, `torchvision:`, `demo:`, `toy:`.
 
-    `size`: 'N' or 'WxH' in px; None: the set's own size, 64 for a plain folder. Raises `DataError` or `UsageError`
-    saying what was looked for.
+    `size`: 'N' or 'WxH' in px; None: the set's own size, 64 for a plain folder. `stacked`: random triples of grey
+    images as colour ones (Stacked MNIST). Raises `DataError` or `UsageError` saying what was looked for.
     """
     kind, _, rest = spec.partition(":")
     if kind in _SPECIAL:
@@ -82,6 +84,11 @@ def open_training_set(spec: str, *, size: str | None = None, seed: int = 0) -> T
         raise DataError(
             f"'{clean(spec)}' has {plural(len(loaded.images), 'usable image')}; training needs at least two.{reasons}"
         )
+    if stacked:
+        from gancli.data.stacked import stack_digits
+
+        images = stack_digits(loaded.images, seed, spec)
+        loaded = _Loaded(spec=loaded.spec, images=images, flip=False, card=loaded.card, held_out_names=frozenset())
     return _split(loaded)
 
 
@@ -91,6 +98,8 @@ def _open_path(path: Path, size: str | None) -> _Loaded:
             f"There is nothing at '{clean(path)}'. "
             "Name a folder or zip of images, idx:FOLDER, demo:landscapes or toy:ring."
         )
+    if shards := find_shards(path):
+        return _open_shards(path, shards, size)
     entries = folder_entries(path) if path.is_dir() else zip_entries(path)
     labels_of: dict[str, str] = {}
     held_out: frozenset[str] | None = None
@@ -124,6 +133,39 @@ def _open_path(path: Path, size: str | None) -> _Loaded:
     )
 
 
+def _open_shards(path: Path, shards: list[Path], size: str | None) -> _Loaded:
+    made = _curation(path) if (path / "curation.json").is_file() else {}
+    chosen = parse_train_size(size) if size else _own_size(made) or _DEFAULT_SIZE
+
+    def build() -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
+        samples, damaged = read_shards(shards)
+        images, kept, skipped = decode([sample.entry for sample in samples], chosen)
+        used = [samples[index] for index in kept]
+        return images, {
+            "names": [sample.entry.name for sample in used],
+            "labels": [sample.label for sample in used],
+            "held_out": [sample.entry.name for sample in used if sample.split == "held-out"],
+            "licenses": dict(Counter(sample.license for sample in used)),
+            "skipped": damaged + skipped,
+        }
+
+    key = {"size": chosen, "shards": shard_stamps(shards), "place": str(path.resolve())}
+    images, facts = cached_array(key, build)
+    class_names = tuple(sorted(set(facts["labels"])))
+    index = {c: i for i, c in enumerate(class_names)}
+    return _Loaded(
+        spec=str(path.resolve()),
+        images=images,
+        labels=np.array([index[c] for c in facts["labels"]], np.int64),
+        class_names=class_names,
+        flip=not made.get("mirror", False),
+        skipped=[(n, r) for n, r in facts["skipped"]],
+        names=facts["names"],
+        held_out_names=frozenset(facts["held_out"]),
+        card={"images": len(images), "licenses": facts["licenses"]},
+    )
+
+
 def _curated(
     path: Path,
 ) -> tuple[list[Entry], dict[str, str], frozenset[str], tuple[int, int] | None, dict[str, Any], bool]:
@@ -140,13 +182,19 @@ def _curated(
     for row in rows:
         name = clean(row.get("license") or "unknown", 60)
         licences[name] = licences.get(name, 0) + 1
+    asked = _curation(path)
+    card = {"images": len(present), "licenses": licences}
+    return folder_entries(path, present), labels, held_out, _own_size(asked), card, not asked.get("mirror", False)
+
+
+def _curation(path: Path) -> dict[str, Any]:
+    """The parameters of a training set."""
     try:
         made = json.loads((path / "curation.json").read_text())
     except (OSError, ValueError) as error:
         raise DataError(f"'{clean(path)}/curation.json' cannot be read. Run 'gan curate' again.") from error
     asked = made.get("parameters", made) if isinstance(made, dict) else {}
-    card = {"images": len(present), "licenses": licences}
-    return folder_entries(path, present), labels, held_out, _own_size(asked), card, not asked.get("mirror", False)
+    return asked if isinstance(asked, dict) else {}
 
 
 def _own_size(asked: dict[str, Any]) -> tuple[int, int] | None:
@@ -167,6 +215,17 @@ def _open_idx(rest: str, size: str | None, seed: int) -> _Loaded:
         pixels = _resize(pixels, chosen)
     names = tuple(str(i) for i in range(int(labels.max()) + 1)) if labels is not None else ()
     return _Loaded(spec=f"idx:{folder.resolve()}", images=pixels, labels=labels, class_names=names, flip=False)
+
+
+def _open_vision(rest: str, size: str | None, seed: int) -> _Loaded:
+    from gancli.data.vision import open_vision_set
+
+    spec, pixels, labels, names, flip = open_vision_set(rest)
+    own = (pixels.shape[3], pixels.shape[2])
+    chosen = parse_train_size(size) if size else own
+    if chosen != own:
+        pixels = _resize(pixels, chosen)
+    return _Loaded(spec=spec, images=pixels, labels=labels, class_names=names, flip=flip)
 
 
 def _resize(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
@@ -229,6 +288,7 @@ def _open_toy(rest: str, size: str | None, seed: int) -> _Loaded:
 _SPECIAL: dict[str, Callable[[str, str | None, int], _Loaded]] = {
     "idx": _open_idx,
     "demo": _open_demo,
+    "torchvision": _open_vision,
     "toy": _open_toy,
 }
 
