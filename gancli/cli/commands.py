@@ -111,6 +111,15 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        name="project",
+        help="The latent nearest to a picture, in a folder; then: gan interpolate --latents A --latents B.",
+        panel=SHOW,
+        examples=(
+            "gan project runs/dcgan-mountains-64 my-holiday.jpg",
+            "gan interpolate --latents a-projected --latents b-projected",
+        ),
+    ),
+    Command(
         name="export",
         help="A folder with the generator, a sample grid and a model card (README.md); -o x.onnx: that file alone.",
         panel=SHOW,

@@ -17,6 +17,8 @@ from gancli.errors import UsageError
 from gancli.text import clean, plural
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gancli.render.generator import Generator
     from gancli.render.walk import Walk
 
@@ -31,6 +33,12 @@ def interpolate(
     seeds: Annotated[
         str | None,
         typer.Option("--seeds", metavar="LIST", help="Key seeds, e.g. 3,14,15. [default: three of the run's]"),
+    ] = None,
+    latents: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--latents", metavar="PATH", help="Instead of seeds: what 'gan project' found; give it twice or more."
+        ),
     ] = None,
     frames: Annotated[int, typer.Option("--frames", help="Frames per leg.", rich_help_panel=PATH)] = 60,
     loop: Annotated[
@@ -92,7 +100,8 @@ def interpolate(
     from gancli.render.walk import Walk
 
     generator = load(str(path), net=net, device=device)
-    walks = _walks(generator, keys, rows * columns, output)
+    given = None if not latents else _latents(generator, latents, keys, rows * columns)
+    walks = _walks(generator, keys, rows * columns, output) if given is None else [list(range(len(given)))]
     labels = None if label is None else [class_number(generator, part) or 0 for part in label.split(",")]
     looped = strip is None if loop is None else loop
     walk = Walk(
@@ -105,6 +114,7 @@ def interpolate(
         labels=labels,
         truncation=truncation,
         columns=columns,
+        latents=given,
     )
     if strip is not None:
         _strip(walk, strip, even, out, force, output)
@@ -162,6 +172,30 @@ def _walks(generator: Generator, keys: list[int] | None, cells: int, output: Out
         output.note(f"seeds {','.join(map(str, keys))} (derived from the run's seed; --seeds names others)")
     each = len(keys) // cells
     return [keys[i * each : (i + 1) * each] for i in range(cells)]
+
+
+def _latents(generator: Generator, paths: list[Path], keys: list[int] | None, cells: int) -> Tensor:
+    """The latents in files, or in folders that `gan project` made: [K, latent_dim]. Raises `UsageError`."""
+    import numpy as np
+    import torch
+
+    if keys is not None or cells > 1:
+        raise UsageError("--latents stands alone: without --seeds and --grid.")
+    if len(paths) < 2:
+        raise UsageError("A walk needs at least two latents: give --latents twice or more.")
+    found = []
+    for path in paths:
+        file = path / "latent.npy" if path.is_dir() else path
+        try:
+            latent = np.load(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise UsageError(f"--latents '{clean(path)}' cannot be read as a latent ({clean(error, 100)}).") from error
+        if latent.shape != (generator.config.latent_dim,) or latent.dtype.kind != "f" or not np.isfinite(latent).all():
+            raise UsageError(
+                f"--latents '{clean(path)}' does not fit: here a latent is {generator.config.latent_dim} numbers."
+            )
+        found.append(torch.from_numpy(latent).float())
+    return torch.stack(found)
 
 
 def _even_out(walk: Walk, output: Output) -> None:

@@ -35,7 +35,8 @@ class Walk:
     """Key seeds, and a position on the path through them for every frame.
 
     `walks` holds the key seeds of each walk; several are shown side by side in `columns`, all in step. `labels` are the
-    classes of the keys in turn, blended on the way. Raises `UsageError` for less than two keys or one frame.
+    classes of the keys in turn, blended on the way. `latents` [K, latent_dim] are used instead of those of the seeds of
+    a single walk (pictures that were projected). Raises `UsageError` for less than two keys or one frame.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Walk:
         labels: Sequence[int] | None = None,
         truncation: float = 1.0,
         columns: int | None = None,
+        latents: Tensor | None = None,
     ) -> None:
         generator.need_images("A walk")
         if len({len(seeds) for seeds in walks}) != 1:
@@ -57,7 +59,7 @@ class Walk:
         self.generator, self.loop, self.mode, self.truncation = generator, loop, mode, truncation
         self.walks, self.columns = [list(seeds) for seeds in walks], columns
         self.where = positions(len(self.walks[0]), frames, loop=loop, easing=easing)
-        self._keys = [generator.latents(seeds) for seeds in self.walks]
+        self._keys = [generator.latents(seeds) for seeds in self.walks] if latents is None else [latents.float()]
         self._labels = [labels_of_keys(generator, seeds, labels) for seeds in self.walks]
 
     @property
