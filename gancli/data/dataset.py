@@ -29,6 +29,7 @@ __all__ = ["TrainingSet", "open_training_set"]
 
 DEMO_SIZE = 2000
 _DEFAULT_SIZE = (64, 64)
+_STACKED = "stacked-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,8 @@ def open_training_set(spec: str, *, size: str | None = None, seed: int = 0, stac
     `size`: 'N' or 'WxH' in px; None: the set's own size, 64 for a plain folder. `stacked`: random triples of grey
     images as colour ones (Stacked MNIST). Raises `DataError` or `UsageError` saying what was looked for.
     """
+    if spec.startswith(_STACKED):  # as a run remembers it
+        spec, stacked = spec.removeprefix(_STACKED), True
     kind, _, rest = spec.partition(":")
     if kind in _SPECIAL:
         loaded = _SPECIAL[kind](rest, size, seed)
@@ -88,7 +91,7 @@ def open_training_set(spec: str, *, size: str | None = None, seed: int = 0, stac
         from gancli.data.stacked import stack_digits
 
         images = stack_digits(loaded.images, seed, spec)
-        loaded = _Loaded(spec=loaded.spec, images=images, flip=False, card=loaded.card, held_out_names=frozenset())
+        loaded = _Loaded(spec=_STACKED + loaded.spec, images=images, flip=False, card=loaded.card)
     return _split(loaded)
 
 
