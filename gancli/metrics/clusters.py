@@ -15,7 +15,7 @@ __all__ = ["Clusters", "cluster_change", "fit_clusters", "number_of_clusters", "
 _ROUNDS = 30
 # A cluster that should get fewer fakes than this may miss out by chance alone (e^-4 = 2 %), so it is not counted.
 _MIN_EXPECTED = 4.0
-_COVERED = 0.1  # of the reals' share; a single stray fake does not cover a large cluster
+_COVERED = 0.25  # of the reals' share; a few strays do not cover a large cluster
 
 
 class Clusters:
@@ -69,7 +69,7 @@ def spread_over(shares: Tensor, counts: Tensor) -> tuple[float, float, float]:
         counts: number of fakes in each [k].
 
     Returns:
-        coverage (share of the countable clusters with at least a tenth of their due), entropy of the fakes'
+        coverage (share of the countable clusters with at least a quarter of their due), entropy of the fakes'
         histogram relative to that of the reals, and overlap (sum of the smaller share: 1 is the same histogram).
     """
     total = int(counts.sum())

@@ -110,9 +110,9 @@ class _Scale:
 
 
 def _range(values: Sequence[float], low: float | None, high: float | None) -> tuple[float, float]:
-    """The axis: all values, but for the outermost hundredths where these are far out."""
+    """The axis: all values, but for the outermost fortieths where these are far out."""
     n = len(values)
-    inner = values[n // 100], values[n - 1 - n // 100]
+    inner = values[n // 40], values[n - 1 - n // 40]
     spread = (inner[1] - inner[0]) or abs(inner[1]) or 1.0
     found_low = max(values[0], inner[0] - spread)
     found_high = min(values[-1], inner[1] + spread)
@@ -127,8 +127,8 @@ def _axes(scale: _Scale, x_name: str) -> str:
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="end" x="{LEFT - 6}" y="{y + 4:.1f}">{value:g}</text>')
     for value in _nice(scale.x_low, scale.x_high):
-        parts.append(f'<text class="mid" x="{scale.x(value):.1f}" y="{HEIGHT - 16}">{value:g}</text>')
-    parts.append(f'<text class="end" x="{WIDTH - RIGHT}" y="{HEIGHT - 2}">{escape_html(x_name)}</text>')
+        parts.append(f'<text class="mid" x="{scale.x(value):.1f}" y="{HEIGHT - 18}">{value:g}</text>')
+    parts.append(f'<text class="end" x="{WIDTH - RIGHT}" y="{HEIGHT - 5}">{escape_html(x_name)}</text>')
     return "".join(parts)
 
 
@@ -138,8 +138,8 @@ def _marks(scale: _Scale, best: float | None, since: float | None) -> list[str]:
         if value is None:
             continue
         x = scale.x(value)
-        near_end = x > WIDTH - 90
-        anchor, shift = ("end", -4) if near_end else ("start", 4)
+        to_left = x > LEFT + 40 if name == "best" else x > WIDTH - 100
+        anchor, shift = ("end", -4) if to_left else ("start", 4)
         row = TOP + 10 if name == "best" else TOP + 24
         parts.append(f'<line class="{name}" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
         parts.append(f'<text class="{name}" x="{x + shift:.1f}" y="{row}" text-anchor="{anchor}">{words}</text>')
@@ -164,7 +164,7 @@ def _curve(scale: _Scale, points: Sequence[tuple[float, float | None]], number: 
     return lines + "".join(dots)
 
 
-def _nice(low: float, high: float, count: int = 4) -> list[float]:
+def _nice(low: float, high: float, count: int = 6) -> list[float]:
     """Round numbers between `low` and `high`."""
     span = high - low
     if span <= 0 or not math.isfinite(span):

@@ -20,8 +20,8 @@ _MAX_TICKS = 40
 _MAX_SIDE = 900
 
 HOW_TO_READ = (
-    "Left, the same latents at every tick: how one picture grows. Right, new latents at every tick: look here for "
-    "pictures that repeat, for they show a collapse that the left side hides."
+    "Fixed latents are the same at every tick: how one picture grows. Fresh latents are new at every tick: look among "
+    "those for pictures that repeat, for they show a collapse that the fixed ones hide."
 )
 
 
@@ -32,7 +32,7 @@ def draw_grids(record: RunRecord) -> str:
     ticks = {row.get("nimg"): row.get("tick") for row in record.rows}
     best = next((n for n, tick in ticks.items() if tick == record.verdict.get("best_tick")), None)
     chosen = _choose(list(record.samples), best)
-    encoded = _encode_all(record, chosen)
+    encoded = _encode_all(record, chosen, best)
     frames = []
     for index, nimg in enumerate(encoded):
         tick = ticks.get(nimg)
@@ -71,7 +71,7 @@ def _choose(positions: list[int], best: int | None) -> list[int]:
     return sorted(kept | ({best} if best in positions else set()))
 
 
-def _encode_all(record: RunRecord, chosen: list[int]) -> dict[int, dict[str, tuple[str, bool]]]:
+def _encode_all(record: RunRecord, chosen: list[int], best: int | None) -> dict[int, dict[str, tuple[str, bool]]]:
     """Every grid as a data address, and whether it is drawn small; every second tick is left out until all fit."""
     cache: dict[Path, tuple[bytes, bool]] = {}
     while True:
@@ -80,9 +80,12 @@ def _encode_all(record: RunRecord, chosen: list[int]) -> dict[int, dict[str, tup
                 if file not in cache:
                     cache[file] = _encode(file)
         files = [file for nimg in chosen for file in record.samples[nimg].values()]
-        if sum(len(cache[file][0]) for file in files) <= _BUDGET or len(chosen) <= 2:
+        if sum(len(cache[file][0]) for file in files) <= _BUDGET or len(chosen) <= 3:
             break
-        chosen = chosen[:-1:2] + chosen[-1:]
+        fewer = [n for i, n in enumerate(chosen) if i % 2 == 0 or n in (best, chosen[-1])]
+        if len(fewer) == len(chosen):
+            break
+        chosen = fewer
     return {
         nimg: {
             name: (f"data:image/webp;base64,{base64.b64encode(cache[file][0]).decode()}", cache[file][1])
