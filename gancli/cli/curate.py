@@ -291,6 +291,9 @@ def _report(done: Done, options: CurateOptions, output: Output) -> None:
         output.table(
             "Flags on what was kept (left out only with --drop)", ("flag", "pictures"), list(done.flags.items())
         )
+    if done.lookalikes:
+        pairs = plural(len(done.lookalikes), "pair")
+        output.note(f"{pairs} of pictures may be copies and both stayed: --review shows them side by side.")
     for line in done.advice:
         output.note(line)
     if not options.mirror:

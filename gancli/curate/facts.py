@@ -18,7 +18,7 @@ from gancli.images import Picture, has_alpha, is_grey, read_picture, to_array
 __all__ = ["COLOUR_PX", "Facts", "InspectSetup", "inspect", "trimmed"]
 
 COLOUR_PX = 8
-_MAX_BYTES = 512_000_000
+_SHARPNESS_PX = 128  # whatever scale a JPEG was decoded at, sharpness is compared at this shorter side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,11 +133,13 @@ def _merit(picture: Picture, work: Image.Image, scores: dict[str, float], qualit
     One number, so that the order of any pictures is consistent; a doubled side is worth 4, a JPEG at quality 30
     costs 0.7, half the sharpness 0.5, a tenth of the pixels clipped 0.4, a bar of a tenth of the height 0.4.
     """
+    scale = _SHARPNESS_PX / min(work.size)
+    at_one_scale = _at_most(work, math.ceil(max(work.size) * scale)) if scale < 1 else work
     pixels = np.asarray(work)
     clipped = float(((pixels >= 254).all(axis=2) | (pixels <= 1).all(axis=2)).mean())
     return (
         4 * math.log2(min(picture.width, picture.height))
-        + 0.5 * math.log2(sharpness(work) + 0.01)
+        + 0.5 * math.log2(sharpness(at_one_scale) + 0.01)
         - (100 - quality if quality is not None else 0) / 100
         - 4 * clipped
         - 4 * scores["bars"]

@@ -32,7 +32,7 @@ _Bools = npt.NDArray[np.bool_]
 _Found = tuple[_Ints, _Ints, npt.NDArray[np.uint8]]
 _CHUNK = 1 << 19
 _BLOCK = 1 << 18
-_MANY_NEIGHBOURS, _MANY_CANDIDATES = 256, 20_000
+_MANY_NEIGHBOURS, _MANY_CANDIDATES = 256, 2_000
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,15 @@ from gancli.curate.decisions import decide_by_number, journal_of, read_decisions
 from gancli.curate.facts import Facts, InspectSetup
 from gancli.curate.findings import Done, Finding, Note, Planned, Read, Searched, Written
 from gancli.curate.options import CurateOptions
+from gancli.curate.packages import write_package
 from gancli.curate.pool import Failure, Pool
 from gancli.curate.rendering import RenderItem, RenderSetup, near_px
 from gancli.curate.selection import Selection, select
 from gancli.curate.sheet import write_sheets
 from gancli.curate.sources import Source, collect_sources
+from gancli.curate.summary import advise, summarise
 from gancli.curate.training_set import RENDER_VERSION, TrainingSet, choose_folder, relative_inputs
 from gancli.errors import DataError
-from gancli.files import make_folder
 from gancli.manifest import write_credits
 from gancli.text import plural, slug
 
@@ -69,7 +70,7 @@ def curate(
             yield Searched(num_kept=len(selection.items), num_to_write=0)
         else:
             yield from _write(pool, target, folders, selection, options)
-    yield _done(target.folder, sources, selection)
+    yield _done(target.folder, sources, selection, options)
 
 
 def default_folder(inputs: Sequence[Path], options: CurateOptions) -> Path:
@@ -161,11 +162,17 @@ def _write(
     names = relative_inputs(folders, target.folder)
     target.begin(names, options, (item.file for item in todo), gone)
     yield from _render(pool, target.folder, selection, todo, options)
-    target.remove(gone)
-    make_folder(target.folder)
-    sheets = write_sheets(target.folder, selection.rows)
-    write_credits(target.folder, [row for row in selection.rows if not row["mirrored"] or row["status"] != "ok"])
-    target.finish(selection.rows, _dataset(selection.rows), _curation(names, selection, options, sheets))
+    files = list((target.curation or {}).get("files", []))
+    if todo or gone or target.pending is not None or target.rows != selection.rows or not target.has(files):
+        classes = sorted({row["label"] for row in selection.rows if row["status"] == "ok" and row["label"] is not None})
+        stale = gone | set(files)
+        files = write_sheets(target.folder, selection.rows)
+        files += write_package(options.format, target.folder, selection.rows, classes)
+        target.remove(stale - set(files))
+        write_credits(target.folder, [row for row in selection.rows if not row["mirrored"] or row["status"] != "ok"])
+    target.finish(selection.rows, _dataset(selection.rows), _curation(names, selection, options, files))
+    if options.format == "zip" and (options.size[0] != options.size[1] or options.size[0].bit_count() != 1):
+        yield Note(text="StyleGAN trains on squares whose side is a power of two, e.g. --size 128 or 256")
 
 
 def _present(target: TrainingSet, selection: Selection) -> set[str]:
@@ -217,7 +224,7 @@ def _dataset(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _curation(
-    inputs: Sequence[str], selection: Selection, options: CurateOptions, sheets: Sequence[str]
+    inputs: Sequence[str], selection: Selection, options: CurateOptions, files: Sequence[str]
 ) -> dict[str, Any]:
     return {
         "format_version": 1,
@@ -228,7 +235,8 @@ def _curation(
         "counts": _counts(selection.rows),
         "left_out": _reasons(selection.rows),
         "flags": _flags(selection.rows),
-        "files": list(sheets),
+        "summary": summarise(selection.kept),
+        "files": list(files),
     }
 
 
@@ -254,14 +262,18 @@ def _flags(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     return dict(sorted(counted.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _done(folder: Path, sources: Sequence[Source], selection: Selection) -> Done:
+def _done(folder: Path, sources: Sequence[Source], selection: Selection, options: CurateOptions) -> Done:
     rows = selection.rows
+    figures, counts = summarise(selection.kept), _counts(rows)
+    labels = [row["label"] for row in rows if row["status"] == "ok" and row["label"] is not None]
     return Done(
         path=folder,
         rows=rows,
         reasons=_reasons(rows),
         flags=_flags(rows),
-        counts=_counts(rows),
+        counts=counts,
         files=[source.path for source in sources],
         lookalikes=selection.lookalikes,
+        figures=figures,
+        advice=advise(figures, counts, options.size, labels),
     )

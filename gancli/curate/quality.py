@@ -141,8 +141,7 @@ def _border(rows: npt.NDArray[np.float32], tolerance: float) -> float:
 
 
 def sharpness(work: Image.Image) -> float:
-    """The deviation of the Laplacian of the grey picture at most 256 px long over that of the picture: 0 flat, about 1
-    crisp, whatever the contrast."""
+    """The deviation of the grey picture's Laplacian over that of the picture: 0 flat, about 1 crisp, at any contrast."""
     grey = np.asarray(work.convert("L")).astype(np.float32)
     if min(grey.shape) < 3:
         return 0.0

@@ -25,12 +25,14 @@ _MIN_SET_FOR_HELD_OUT = 100
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """`rows` in the order of the inputs (a mirrored copy after its picture), `items` what has to lie on the disk,
-    `lookalikes` pairs of kept pictures (indices of the inputs) that a person should compare."""
+    `lookalikes` pairs of kept pictures (indices of the inputs) that a person should compare, `kept` what is known of
+    the pictures that stay."""
 
     rows: list[dict[str, Any]]
     items: list[RenderItem]
     channels: int
     lookalikes: list[Lookalike]
+    kept: list[Facts]
 
 
 def select(
@@ -69,7 +71,7 @@ def select(
             row.update(status="ok", reason=None, split=split, file=_file_name(fact.sha256, taken))
             rows.extend(_add_items(row, source, decided[index], options, items))
     shown = [facts[index] for index in kept]
-    return Selection(rows=rows, items=items, channels=_channels(shown, options), lookalikes=lookalikes)
+    return Selection(rows=rows, items=items, channels=_channels(shown, options), lookalikes=lookalikes, kept=shown)
 
 
 def _with_set_flags(facts: dict[int, Facts], options: CurateOptions) -> dict[int, Facts]:
@@ -115,7 +117,11 @@ def _copies(
     kept = {place for place, index in enumerate(ranking) if decided[index].decision == "keep"}
     copies, doubtful = find_copies([facts[index] for index in ranking], options.threshold, kept)
     by_index = {ranking[place]: replace(copy, of=ranking[copy.of]) for place, copy in copies.items()}
-    lookalikes = [replace(pair, first=ranking[pair.first], second=ranking[pair.second]) for pair in doubtful]
+    lookalikes = [
+        replace(pair, first=min(indices), second=max(indices))
+        for pair in doubtful
+        for indices in [(ranking[pair.first], ranking[pair.second])]
+    ]
     undecided = [
         pair
         for pair in lookalikes

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,11 +72,21 @@ class TrainingSet:
             raise DataError(f"'{clean(str(self.folder), 200)}' is a file, not a folder. Name another place with -o.")
         owned = self.owned() if self.exists else set()
         for name in _walk(self.folder):
-            if name not in owned:
+            if name not in owned and not (self.exists and self._is_package(name)):
                 raise DataError(
                     f"'{clean(str(self.folder), 200)}' holds files that gan curate did not put there, e.g. "
                     f"'{clean(name, 120)}'. Move them away, or name another folder with -o."
                 )
+
+    def has(self, files: Iterable[str]) -> bool:
+        """Are these files of the set there?"""
+        return all((self.folder / name).is_file() for name in files)
+
+    def _is_package(self, name: str) -> bool:
+        """A sheet or a package that this set makes, and may have left half done."""
+        made = str((self.identity()["parameters"] or {}).get("format"))
+        packages = {"webdataset": r"shards/\d{5,}\.tar", "hf": r"hf/(train|test)/[\w.-]+", "zip": r"[^/]+\.zip"}
+        return re.fullmatch(rf"contact-sheet-\d+\.jpg|{packages.get(made, '(?!)')}", name) is not None
 
     def begin(self, inputs: Sequence[str], options: CurateOptions, add: Iterable[str], remove: Iterable[str]) -> None:
         """Makes the folder and notes what is going to happen, before it does."""
