@@ -160,27 +160,25 @@ def read_picture(source: Path | bytes, *, near_px: int | None = None) -> Picture
 
 
 def measure_image(
-    source: Path | bytes,
-    *,
-    max_pixels: int = MAX_PIXELS,
-    room: Callable[[int], contextlib.AbstractContextManager[None]] = lambda _bytes: contextlib.nullcontext(),
+    source: Path | bytes, *, max_pixels: int = MAX_PIXELS, max_memory: int | None = None
 ) -> tuple[int, int]:
     """Width and height in pixels as stored, after a look at every byte: a picture cut short or broken raises.
 
-    JPEGs are decoded at 1/8 of their size, which reads all of the file at a fraction of the memory. `room` is entered
-    with the bytes that the pixels need, so that many threads can share a bounded memory. Raises `ImageError`.
+    JPEGs are decoded at 1/8 of their size, which reads all of the file at a fraction of the memory. A picture whose
+    pixels need more than `max_memory` bytes is not decoded: `MemoryError`. Safe for many threads. Raises `ImageError`.
     """
     name = "" if isinstance(source, bytes) else str(source)
     data = source if isinstance(source, bytes) else _read_bytes(source)
     kind = sniff(data)
     if kind not in _DECODERS:
         raise ImageError(_what_instead(data, kind), name)
-    return _guarded(lambda: _measure(data, kind, max_pixels, room), data, name)
+    size = _guarded(lambda: _measure(data, kind, max_pixels, max_memory), data, name)
+    if size is None:
+        raise MemoryError
+    return size
 
 
-def _measure(
-    data: bytes, kind: str, max_pixels: int, room: Callable[[int], contextlib.AbstractContextManager[None]]
-) -> tuple[int, int]:
+def _measure(data: bytes, kind: str, max_pixels: int, max_memory: int | None) -> tuple[int, int] | None:
     with Image.open(io.BytesIO(data), formats=_DECODERS[kind]) as opened:
         width, height = opened.size
         if width * height > max_pixels:
@@ -191,8 +189,9 @@ def _measure(
             opened.draft(None, (1, 1))
         # a progressive JPEG keeps its coefficients, two bytes each, whatever the size it is decoded at
         held = width * height * (3 if kind == "jpeg" and opened.info.get("progressive") else 0)
-        with room(held + opened.size[0] * opened.size[1] * 4):
-            opened.load()
+        if max_memory is not None and held + opened.size[0] * opened.size[1] * 4 > max_memory:
+            return None
+        opened.load()
     return width, height
 
 

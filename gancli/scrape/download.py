@@ -78,6 +78,7 @@ class Downloader:
         self._web.interrupt()
         for thread in self._threads:
             thread.join(timeout=10)
+        self._inspector.close()
 
     # ---- the queue ------------------------------------------------------------------------------------------------
 
@@ -103,14 +104,15 @@ class Downloader:
         while (taken := self._hosts.take()) is not None:
             key, job = taken
             try:
-                again = self._attempt(key, job)
+                try:
+                    again = self._attempt(key, job)
+                finally:
+                    self._hosts.done(key)
+                if again is not None:
+                    again()
             except BaseException as error:  # noqa: BLE001 - a thread has nobody above it: the main one raises it
                 self._broken(error)
                 return
-            finally:
-                self._hosts.done(key)
-            if again is not None:
-                again()
 
     def _attempt(self, key: str, job: _Job) -> Callable[[], None] | None:
         """One request for `job`; returns what is to be done once the host's place is free again."""
