@@ -19,7 +19,7 @@ from gancli.render.frames import Frames
 from gancli.render.gif import write_gif
 from gancli.text import clean
 
-__all__ = ["FORMATS", "Animation", "Timing", "check_format", "write_animation"]
+__all__ = ["FORMATS", "Animation", "Timing", "animation_bytes", "check_format", "write_animation"]
 
 Bytes = npt.NDArray[np.uint8]
 FORMATS = (".gif", ".webp", ".mp4")
@@ -76,7 +76,7 @@ def write_animation(path: Path, frames: Frames, timing: Timing, *, max_mb: float
     Raises `UsageError` if even a sixteenth of the area is too large.
     """
     check_format(path, timing.fps)
-    write = {".gif": _gif, ".webp": _webp, ".mp4": _mp4}[path.suffix.lower()]
+    write = _WRITERS[path.suffix.lower()]
     if max_mb is None:
         data, used, means = write(frames, timing, 1.0), frames, list[str]()
     else:
@@ -203,6 +203,14 @@ def _even_sides(frames: Frames) -> Frames:
         return np.pad(frames.load(index), pad, mode="edge")
 
     return Frames(frames.count, height, width, frames.channels, load)
+
+
+_WRITERS: dict[str, _Write] = {".gif": _gif, ".webp": _webp, ".mp4": _mp4}
+
+
+def animation_bytes(suffix: str, frames: Frames, timing: Timing) -> bytes:
+    """The file that `write_animation` would write, of the best quality; `suffix` is one of `FORMATS`."""
+    return _WRITERS[suffix](frames, timing, 1.0)
 
 
 # ---- a limit on the size -------------------------------------------------------------------------------------------

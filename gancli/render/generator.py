@@ -26,7 +26,25 @@ Bytes = npt.NDArray[np.uint8]
 
 
 class Images(np.ndarray[Any, np.dtype[np.uint8]]):
-    """Pictures uint8 [N, H, W, C]; an array like any other that a notebook shows as a grid."""
+    """Pictures uint8 [N, H, W, C]; an array like any other that a notebook shows as a grid, and a walk as it moves."""
+
+    is_walk = False
+
+    def __array_finalize__(self, source: Any) -> None:
+        self.is_walk = getattr(source, "is_walk", False) and source is not None and source.shape[1:] == self.shape[1:]
+
+    def _repr_html_(self) -> str | None:
+        """The moving picture, for a walk; None leaves the notebook to the grid."""
+        if self.ndim != 4 or not len(self) or not self.is_walk:
+            return None
+        import base64
+
+        from gancli.render.animation import Timing, animation_bytes
+        from gancli.render.frames import from_arrays
+
+        data = animation_bytes(".webp", from_arrays(np.asarray(self)), Timing(fps=20))
+        width = self.shape[2] * looking_scale(self.shape[1], self.shape[2], 256)
+        return f'<img alt="a walk" width="{width}" src="data:image/webp;base64,{base64.b64encode(data).decode()}">'
 
     def _repr_png_(self) -> bytes | None:
         if self.ndim != 4 or not len(self):
@@ -139,7 +157,9 @@ class Generator:
         )
         if even:
             walk.make_even()
-        return np.stack(list(walk.frames())).view(Images)
+        shown = np.stack(list(walk.frames())).view(Images)
+        shown.is_walk = True
+        return shown
 
     def key_seeds(self, count: int) -> list[int]:
         """`count` seeds of 0 to 99999 derived from the run's own seed: what a walk uses when none are given."""

@@ -31,6 +31,7 @@ Bytes = npt.NDArray[np.uint8]
 FEATURES = ("random", "discriminator")
 _NUM_LOOKED_AT = 512
 _NUM_TO_COMPARE = 64
+_FAR_SEED = 2**62  # seeds nobody samples, so that finding a sample again is no accident
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +141,8 @@ def _first_looks(
 ) -> tuple[Tensor, Tensor | None, float]:
     """The `starts` nearest of many random latents, their labels, and the median distance of a random sample."""
     device, num_classes = generator.loaded.device, generator.config.num_classes
-    seeds = range(seed * _NUM_LOOKED_AT, (seed + 1) * _NUM_LOOKED_AT)
+    first = _FAR_SEED + seed % 2**32 * _NUM_LOOKED_AT
+    seeds = range(first, first + _NUM_LOOKED_AT)
     z = generator.latents(seeds).to(device)
     labels = pick_labels(seeds, num_classes, label)
     labels = None if labels is None else labels.to(device)
