@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -15,6 +17,9 @@ class Stopper:
     def __init__(self) -> None:
         self.stopped = False
         self._before: dict[int, Any] = {}
+        self._stopped_at = 0.0
+        # torchrun passes on the Ctrl-C that the terminal has sent to each process already
+        self._echo_s = 2.0 if int(os.environ.get("WORLD_SIZE", "1") or 1) > 1 else 0.0
 
     def __call__(self) -> bool:
         return self.stopped
@@ -31,6 +36,7 @@ class Stopper:
             signal.signal(number, handler)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        if self.stopped:
+        if self.stopped and time.monotonic() - self._stopped_at >= self._echo_s:
             raise KeyboardInterrupt
-        self.stopped = True
+        if not self.stopped:
+            self.stopped, self._stopped_at = True, time.monotonic()

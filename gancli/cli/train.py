@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,6 +50,9 @@ def train(
     ] = None,
     conditional: Annotated[
         bool, typer.Option(help="Learn the classes (sub-folders) as well.", rich_help_panel=DATA_PANEL)
+    ] = False,
+    stacked: Annotated[
+        bool, typer.Option(help="Three grey images as one in colour (Stacked MNIST).", rich_help_panel=DATA_PANEL)
     ] = False,
     augment: Annotated[
         str | None, typer.Option(help="none, light, photo, diffaugment or ada.", rich_help_panel=DATA_PANEL)
@@ -148,8 +154,9 @@ def train(
 
     Prints a plan first, then one line a tick, then a verdict. The same command again continues.
     """
-    output = Output(json=json_, quiet=quiet, verbose=verbose)
-    spec = _spec(data, resume or config, output)
+    is_first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
+    output = Output(json=json_, quiet=quiet or not is_first, verbose=verbose)
+    spec = _spec(data, resume or config, output) if is_first else None
     options = TrainOptions(
         data=spec,
         model=model,
@@ -178,6 +185,7 @@ def train(
         augment=augment,
         flip=flip,
         conditional=conditional,
+        stacked=stacked,
         seed=seed,
         device=device,
         precision=precision,
@@ -187,24 +195,38 @@ def train(
         on_collapse=on_collapse,
         tensorboard=tensorboard,
     )
-    from gancli.training.session import open_session
+    from gancli.training.ranks import joined_ranks
+    from gancli.training.together import open_together
 
-    session = open_session(
-        options,
-        out=out,
-        resume=resume,
-        init_from=init_from,
-        grow_from=grow_from,
-        like=config,
-        given=_given(context),
-        force_data=force_data,
-        say=output.detail,
-    )
-    if dry_run:
-        show_plan(session, output)
-        output.answer(session.plan.figures if json_ else "\n".join(_plan_lines(session)))
-        return
-    run_session(session, output)
+    with joined_ranks(device) as ranks:
+        session = open_together(
+            options,
+            ranks,
+            out=out,
+            resume=resume,
+            init_from=init_from,
+            grow_from=grow_from,
+            like=config,
+            given=_given(context),
+            force_data=force_data,
+            say=output.detail,
+        )
+        if not ranks.is_first:
+            _follow(session)
+        elif dry_run:
+            show_plan(session, output)
+            output.answer(session.plan.figures if json_ else "\n".join(_plan_lines(session)))
+        else:
+            run_session(session, output)
+
+
+def _follow(session: Session) -> None:
+    """Another process than the first: it trains along and leaves speaking and writing to that one."""
+    from gancli.cli.stopping import Stopper
+
+    with Stopper() as stopper:
+        for _ in session.ticks(stopper):
+            pass
 
 
 def run_session(session: Session, output: Output) -> None:
@@ -242,10 +264,23 @@ def show_plan(session: Session, output: Output) -> None:
     """The plan on stderr, warnings and notes after it."""
     for line in _plan_lines(session):
         output.note(line)
+    if (unused := _unused_gpus(session)) is not None:
+        output.note(unused)
     for note in session.notes:
         output.warn(note)
     for warning in session.plan.warnings:
         output.warn(warning)
+
+
+def _unused_gpus(session: Session) -> str | None:
+    """How to use all of several GPUs, where this run uses one of them."""
+    import torch
+
+    count = torch.cuda.device_count() if session.engine.device.startswith("cuda") else 0
+    if session.ranks.world > 1 or count < 2:
+        return None
+    command = f"torchrun --nproc-per-node {count} -m gancli {shlex.join(sys.argv[1:])}"
+    return f"{count} GPUs are here and this run uses one. All of them: {clean(command, 1000)}"
 
 
 def _plan_lines(session: Session) -> list[str]:

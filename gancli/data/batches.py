@@ -31,6 +31,7 @@ class Batch:
     noise_fake: Tensor | None
     augmentation: AugmentPlan | None
     seed: int  # of what is drawn inside the networks (dropout)
+    num_whole: int  # rows of the global batch, of which these may be a share
 
     def __len__(self) -> int:
         return len(self.reals)
@@ -50,13 +51,20 @@ class Batch:
             noise_fake=cut(self.noise_fake),
             augmentation=None if self.augmentation is None else self.augmentation.part(start, stop),
             seed=self.seed + start,
+            num_whole=self.num_whole,
         )
 
 
 class BatchSource:
-    """Batches of `data` for a run with `config`, on `device`, as pure functions of (nimg, draw)."""
+    """Batches of `data` for a run with `config`, on `device`, as pure functions of (nimg, draw).
 
-    def __init__(self, data: TrainingSet, config: TrainConfig, device: torch.device) -> None:
+    Process `rank` of `world` draws as if it were alone, and takes its share of the rows.
+    """
+
+    def __init__(
+        self, data: TrainingSet, config: TrainConfig, device: torch.device, rank: int = 0, world: int = 1
+    ) -> None:
+        self._rank, self._world = rank, world
         self._config = config
         self._device = device
         self._images = data.images
@@ -87,42 +95,48 @@ class BatchSource:
 
     def _batch(self, who: str, rows: Tensor, nimg: int, draw: int, augment_p: float | None) -> Batch:
         config, seed, n = self._config, self._config.seed, len(rows)
-        labels = self._labels[rows].to(self._device) if self._labels is not None else None
-        reals = self._reals(rows, nimg, draw, who)
+        own = slice(n * self._rank // self._world, n * (self._rank + 1) // self._world)
+        labels = self._labels[rows[own]].to(self._device) if self._labels is not None else None
+        reals = self._reals(rows, own, nimg, draw, who)
+        shape = (n, *reals.shape[1:])
         noise = bool(config.instance_noise)
         return Batch(
             reals=reals,
             labels=labels,
-            z=normal((n, config.latent_dim), seed, f"{who}-z", nimg, draw).to(self._device),
-            mix=self._mix(reals, who, nimg, draw) if config.gp_weight else None,
-            noise_real=self._noise(reals, f"{who}-noise-real", nimg, draw) if noise else None,
-            noise_fake=self._noise(reals, f"{who}-noise-fake", nimg, draw) if noise else None,
-            augmentation=self._augmentation(reals, who, nimg, draw, augment_p),
-            seed=stream(seed, f"{who}-networks", nimg, draw).initial_seed() >> 1,
+            z=normal((n, config.latent_dim), seed, f"{who}-z", nimg, draw)[own].to(self._device),
+            mix=self._mix(shape, who, nimg, draw)[own] if config.gp_weight else None,
+            noise_real=self._noise(shape, f"{who}-noise-real", nimg, draw)[own] if noise else None,
+            noise_fake=self._noise(shape, f"{who}-noise-fake", nimg, draw)[own] if noise else None,
+            augmentation=self._augmentation(shape, own, who, nimg, draw, augment_p),
+            seed=stream(seed, f"{who}-networks", nimg, draw).initial_seed() // 2 + own.start,
+            num_whole=n,
         )
 
-    def _reals(self, rows: Tensor, nimg: int, draw: int, who: str) -> Tensor:
-        images = self._images[rows.to(self._images.device)]
+    def _reals(self, rows: Tensor, own: slice, nimg: int, draw: int, who: str) -> Tensor:
+        images = self._images[rows[own].to(self._images.device)]
         if self._config.is_points:
             return images.to(self._device)
         images = images.to(self._device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         reals = images.to(torch.float32).mul_(1 / 127.5).sub_(1.0)
         if self._config.flip:
-            turned = uniform((len(rows), 1, 1, 1), self._config.seed, f"{who}-flip", nimg, draw) < 0.5
+            turned = uniform((len(rows), 1, 1, 1), self._config.seed, f"{who}-flip", nimg, draw)[own] < 0.5
             reals = torch.where(turned.to(self._device), reals.flip(3), reals)
         return reals
 
-    def _mix(self, reals: Tensor, who: str, nimg: int, draw: int) -> Tensor:
-        shape = (len(reals),) + (1,) * (reals.dim() - 1)
-        return uniform(shape, self._config.seed, f"{who}-mix", nimg, draw).to(self._device)
+    def _mix(self, shape: tuple[int, ...], who: str, nimg: int, draw: int) -> Tensor:
+        return uniform((shape[0],) + (1,) * (len(shape) - 1), self._config.seed, f"{who}-mix", nimg, draw).to(
+            self._device
+        )
 
-    def _noise(self, reals: Tensor, name: str, nimg: int, draw: int) -> Tensor:
-        return normal(tuple(reals.shape), self._config.seed, name, nimg, draw).to(self._device)
+    def _noise(self, shape: tuple[int, ...], name: str, nimg: int, draw: int) -> Tensor:
+        return normal(shape, self._config.seed, name, nimg, draw).to(self._device)
 
-    def _augmentation(self, reals: Tensor, who: str, nimg: int, draw: int, p: float | None) -> AugmentPlan | None:
+    def _augmentation(
+        self, shape: tuple[int, ...], own: slice, who: str, nimg: int, draw: int, p: float | None
+    ) -> AugmentPlan | None:
         policy = self._config.augment
         if policy in (None, "none") or self._config.is_points:
             return None
         generator = stream(self._config.seed, f"{who}-augment", nimg, draw)
-        size = (reals.shape[3], reals.shape[2])
-        return draw_augmentation(policy, len(reals), size, reals.shape[1], generator, p).to(self._device)
+        plan = draw_augmentation(policy, shape[0], (shape[3], shape[2]), shape[1], generator, p)
+        return (plan if own == slice(0, shape[0]) else plan.part(own.start, own.stop)).to(self._device)

@@ -15,6 +15,7 @@ from gancli.data.dataset import TrainingSet
 from gancli.errors import ConfigError
 from gancli.models.devices import pick_device
 from gancli.training.fused import can_fuse, make_iteration
+from gancli.training.memory import available_mb, estimate_memory, has_batch_statistics, pick_micro_batch
 from gancli.training.state import State
 
 __all__ = ["choose_engine"]
@@ -35,10 +36,13 @@ def choose_engine(config: TrainConfig, data: TrainingSet, say: Callable[[str], N
     """
     device = pick_device(config.device)
     base = Engine(device=str(device), precision="fp32", compile=_compiles(config), channels_last=not config.is_points)
+    base = _fitted(config, base, data, say)
     candidates = [replace(base, precision=p) for p in _precisions(config, device)]
     rates: dict[str, float] = {}
+    micro_batches: list[int] = []
     for engine in candidates:
-        rates[engine.precision] = _rate(config, engine, data)
+        rates[engine.precision], micro_batch = _rate(config, engine, data)
+        micro_batches.append(micro_batch)
         if len(candidates) > 1:
             say(f"measured {engine.precision}: {rates[engine.precision]:,.0f} images/s")
     chosen = candidates[0]
@@ -46,6 +50,7 @@ def choose_engine(config: TrainConfig, data: TrainingSet, say: Callable[[str], N
         if rates[engine.precision] > _BF16_GAIN * rates[chosen.precision]:
             chosen = engine
     rate = rates[chosen.precision]
+    chosen = _with_memory(chosen, micro_batches)
     return replace(chosen, images_per_s=round(rate, 1), tick_kimg=_tick_kimg(config, rate))
 
 
@@ -83,8 +88,11 @@ def _has_fast_bf16() -> bool:
     return bool(is_amx() or is_bf16())
 
 
-def _rate(config: TrainConfig, engine: Engine, data: TrainingSet) -> float:
-    """Images per second of real iterations on a copy of the untrained state; one to warm up is not counted."""
+def _rate(config: TrainConfig, engine: Engine, data: TrainingSet) -> tuple[float, int]:
+    """Images per second of real iterations on a copy of the untrained state, and the micro-batch that they needed.
+
+    One iteration to warm up is not counted.
+    """
     state = State.fresh(config, engine)
     iteration = make_iteration(config, engine, state, BatchSource(data, config, torch.device(engine.device)))
     iteration.run(0.0)
@@ -93,7 +101,37 @@ def _rate(config: TrainConfig, engine: Engine, data: TrainingSet) -> float:
     while time.perf_counter() - began < MEASURE_S:
         iteration.run(0.0)
         _wait(engine)
-    return (state.nimg - first) / (time.perf_counter() - began)
+    return (state.nimg - first) / (time.perf_counter() - began), iteration.micro_batch
+
+
+def _fitted(config: TrainConfig, engine: Engine, data: TrainingSet, say: Callable[[str], None]) -> Engine:
+    """`engine` with what a step is estimated to take, and with micro-batches where the whole batch would not fit.
+
+    None are chosen where bit-exactness is asked for, nor for networks that look at the whole batch.
+    """
+    if config.is_points:
+        return engine
+    state = State.fresh(config, engine)
+    source = BatchSource(data, config, torch.device(engine.device))
+    estimate = estimate_memory(config, engine, state, source)
+    is_exact = (engine.device, config.precision, config.compile) == ("cpu", "fp32", "off")
+    size = 0
+    if not is_exact and not has_batch_statistics(state.generator, state.discriminator):
+        size = pick_micro_batch(config.batch_size, estimate, available_mb(engine.device))
+    if size:
+        say(
+            f"the batch of {config.batch_size} takes {estimate.peak_mb(config.batch_size):,.0f} MB: in pieces of {size}"
+        )
+    return replace(engine, micro_batch=size, peak_mb=round(estimate.peak_mb(size or config.batch_size), 1))
+
+
+def _with_memory(engine: Engine, micro_batches: list[int]) -> Engine:
+    """After the trial: the allocator's peak where there is one, and the smallest pieces that were needed."""
+    pieces = [size for size in micro_batches if size]
+    engine = replace(engine, micro_batch=min(pieces, default=0))
+    if engine.device.startswith("cuda"):
+        engine = replace(engine, peak_mb=round(torch.cuda.max_memory_allocated(engine.device) / 1e6, 1))
+    return engine
 
 
 def _wait(engine: Engine) -> None:

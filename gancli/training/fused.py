@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from gancli.config import Engine, TrainConfig
 from gancli.data.batches import BatchSource
 from gancli.training.iteration import Iteration, Tally
+from gancli.training.ranks import ALONE, Ranks
 from gancli.training.schedules import burn_in, cosine, ema_beta, gamma_factor, lr_factor
 from gancli.training.state import State
 
@@ -44,9 +45,13 @@ def can_fuse(config: TrainConfig) -> bool:
     )
 
 
-def make_iteration(config: TrainConfig, engine: Engine, state: State, source: BatchSource) -> Iteration | FusedToy:
-    """What runs the steps of `config`: the general iteration, or for a toy the one written out by hand."""
-    return (FusedToy if can_fuse(config) else Iteration)(config, engine, state, source)
+def make_iteration(
+    config: TrainConfig, engine: Engine, state: State, source: BatchSource, ranks: Ranks = ALONE
+) -> Iteration | FusedToy:
+    """What runs the steps of `config`: the general iteration, or for a toy alone the one written out by hand."""
+    if can_fuse(config) and ranks.world == 1:
+        return FusedToy(config, engine, state, source)
+    return Iteration(config, engine, state, source, ranks)
 
 
 class FusedToy:
@@ -61,6 +66,12 @@ class FusedToy:
         self._pending = 0
         self._tally = Tally()
         self._device = engine.device
+        self.notes: list[str] = []
+
+    @property
+    def micro_batch(self) -> int:
+        """Points always run as a whole batch: 0."""
+        return 0
 
     @property
     def tally(self) -> Tally:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from gancli.config import Engine, TrainConfig
-from gancli.data.batches import BatchSource
+from gancli.data.batches import Batch, BatchSource
+from gancli.errors import TrainingError
 from gancli.models.growing import set_fade
 from gancli.recipes import find_recipe
 from gancli.training.adaptation import Adaptation
 from gancli.training.growth import fade
+from gancli.training.memory import has_batch_statistics, is_out_of_memory
+from gancli.training.ranks import ALONE, Ranks
 from gancli.training.schedules import burn_in, cosine, ema_beta, gamma_factor, lr_factor
 from gancli.training.state import State
 from gancli.training.step import Step
@@ -39,6 +43,17 @@ class Tally:
         """The mean of each number since the start; waits for the device."""
         return {name: float(total) / self._counts[name] for name, total in self._sums.items()}
 
+    def gather(self, ranks: Ranks) -> Tally:
+        """The tally of the global batches: each process has added its share of every number."""
+        if ranks.world == 1 or not self._sums:
+            return self
+        whole = Tally()
+        names = sorted(self._sums)
+        sums = ranks.sum(torch.stack([self._sums[name].detach().float().cpu() for name in names]))
+        whole._sums = dict(zip(names, sums, strict=True))
+        whole._counts = dict(self._counts)
+        return whole
+
     def is_finite(self) -> bool:
         """Was every number so far finite? Waits for the device."""
         return all(bool(torch.isfinite(total)) for total in self._sums.values())
@@ -47,9 +62,13 @@ class Tally:
 class Iteration:
     """Runs iterations on `state`. All that changes over the run is set from the position before each update."""
 
-    def __init__(self, config: TrainConfig, engine: Engine, state: State, source: BatchSource) -> None:
+    def __init__(
+        self, config: TrainConfig, engine: Engine, state: State, source: BatchSource, ranks: Ranks = ALONE
+    ) -> None:
         self.config = config
         self.state = state
+        self.ranks = ranks
+        self.notes: list[str] = []  # what happened that a person should know
         self.source = source
         self.step = Step(config, engine, state.generator, state.discriminator)
         self.tally = Tally()
@@ -59,7 +78,7 @@ class Iteration:
         assert every is not None
         self._every, self._every_epochs = int(every[1]), bool(every[2])
         # One batch of latents serves both updates, as in Radford's code, where no second set of reals is needed.
-        self._reuses = config.objective != "relativistic" and self.step.is_whole
+        self._reuses = config.objective != "relativistic"
 
     def run(self, progress: float) -> None:
         """One iteration at `progress` (0..1) of the planned run."""
@@ -71,22 +90,78 @@ class Iteration:
         for turn in range(config.d_steps):
             batch = self.source.discriminator_batch(state.nimg, state.draw, p)
             if self._reuses and turn == config.d_steps - 1:
-                fakes = self.step.make(batch)
+                fakes = self._made(batch)
             if self._is_d_turn(state.nimg):
-                state.optimizer_d.zero_grad(set_to_none=True)
-                numbers = self.step.discriminator_gradients(batch, fakes)
+                numbers, fakes = self._gradients(state.optimizer_d, self.step.discriminator_gradients, batch, fakes)
+                self.ranks.sum_gradients(state.discriminator)
                 self.tally.add(numbers)
-                self._adaptation.observe(numbers["sign_real"], len(batch), state.augment)
+                if config.augment == "ada":
+                    sign = self.ranks.sum(numbers["sign_real"].detach().clone())
+                    self._adaptation.observe(sign, batch.num_whole, state.augment)
                 self._measure_norm("grad_norm_d", state.discriminator)
                 state.optimizer_d.step()
-            state.nimg += len(batch)
-        if fakes is None:
+            state.nimg += batch.num_whole
+        if not self._reuses:
             batch = self.source.generator_batch(begin, state.draw, p)
-        state.optimizer_g.zero_grad(set_to_none=True)
-        self.tally.add(self.step.generator_gradients(batch, fakes))
+        numbers, fakes = self._gradients(state.optimizer_g, self.step.generator_gradients, batch, fakes)
+        self.ranks.sum_gradients(state.generator)
+        self.tally.add(numbers)
         self._measure_norm("grad_norm_g", state.generator)
         state.optimizer_g.step()
         state.average(ema_beta(config.ema_halflife_kimg, state.nimg, state.nimg - begin))
+
+    @property
+    def micro_batch(self) -> int:
+        """Images at a time; 0: the whole batch."""
+        return self.step.micro_batch
+
+    # ---- memory -------------------------------------------------------------------------------------------------
+
+    def _made(self, batch: Batch) -> Tensor | None:
+        """Fakes with their history for both updates; None where the batch runs in pieces, which make their own."""
+        if not self.step.is_whole:
+            return None
+        try:
+            return self.step.make(batch)
+        except (RuntimeError, MemoryError) as error:
+            self._take_less(error)
+        return None
+
+    def _gradients(
+        self,
+        optimizer: torch.optim.Optimizer,
+        compute: Callable[[Batch, Tensor | None], dict[str, Tensor]],
+        batch: Batch,
+        fakes: Tensor | None,
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """The gradients of one update; where the memory does not hold them, in pieces half as large."""
+        while True:
+            optimizer.zero_grad(set_to_none=True)
+            try:
+                return compute(batch, fakes), fakes
+            except (RuntimeError, MemoryError) as error:
+                self._take_less(error)
+            fakes = None  # outside of the except clause, which would keep the failed graph alive
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def _take_less(self, error: BaseException) -> None:
+        """Halves the micro-batch after an out-of-memory; raises where that would change what is computed."""
+        if not is_out_of_memory(error):
+            raise error
+        size = self.step.micro_batch or len(range(self.config.batch_size)[:: self.ranks.world])
+        advice = f"Give a smaller --batch (e.g. {max(2, self.config.batch_size // 2)}), --size or --width."
+        if has_batch_statistics(self.state.generator, self.state.discriminator):
+            raise TrainingError(
+                f"A batch of {self.config.batch_size} does not fit into the memory, and the networks of "
+                f"'{self.config.recipe}' look at the whole batch, so it cannot run in pieces. {advice}"
+            ) from error
+        if size <= 1:
+            raise TrainingError(f"Not even a single image fits into the memory. {advice}") from error
+        self.step.micro_batch = (size + 1) // 2
+        self.notes.append(f"out of memory: going on with micro-batches of {self.step.micro_batch}, the same arithmetic")
+
+    # ---- schedules and numbers ------------------------------------------------------------------------------------
 
     def _schedule(self, progress: float) -> None:
         config, state = self.config, self.state

@@ -17,9 +17,10 @@ from gancli.files import write_json
 from gancli.metrics.advice import advise
 from gancli.models.checkpoint import Checkpoint
 from gancli.text import clean
-from gancli.training.fused import make_iteration
-from gancli.training.iteration import Tally
+from gancli.training.fused import FusedToy, make_iteration
+from gancli.training.iteration import Iteration, Tally
 from gancli.training.plan import planned_nimg
+from gancli.training.ranks import ALONE, Ranks
 from gancli.training.rescue import MOST_RESCUES, cured, has_failed, roll_back
 from gancli.training.run import RunFolder
 from gancli.training.state import State
@@ -29,6 +30,7 @@ __all__ = ["train_loop"]
 
 _CHECK_EVERY = 50  # iterations between looks at whether the numbers are still numbers
 _MOST_ROLLBACKS = 3
+_ASK_EVERY = 16  # iterations between questions of several processes whether one of them shall stop
 
 
 def train_loop(
@@ -40,8 +42,11 @@ def train_loop(
     start: int,
     should_stop: Callable[[], bool],
     initial: State | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Tick]:
     """Trains until the first of the config's lengths, or until `should_stop`; yields at every tick.
+
+    Of several processes, `ranks`, the first measures, saves, decides and yields; what it decides the others are told.
 
     `checkpoint`: where to go on from; None begins anew, from `initial` where given. Raises `TrainingError` when the
     losses are not finite after three rollbacks, `DiskError` when a checkpoint cannot be written.
@@ -51,59 +56,81 @@ def train_loop(
         state = State.restored(checkpoint, engine)
     else:
         state = initial or State.fresh(config, engine)
-    extra: dict[str, Any] = dict(checkpoint.extra) if checkpoint is not None else {}
-    config = cured(config, extra)
-    run.forget_beyond(state.nimg)
-    source = BatchSource(data, config, torch.device(engine.device))
-    reporter = Reporter(config, engine, data, run, state)
-    iteration = make_iteration(config, engine, state, source)
+    ranks.share_state(state)
+    extra: dict[str, Any] = ranks.told(dict(checkpoint.extra) if checkpoint is not None else {})
+    asked, config = config, cured(config, extra)
+    engine = replace(engine, micro_batch=extra.get("micro_batch", engine.micro_batch))
+    reporter = None
+    if ranks.is_first:
+        run.forget_beyond(state.nimg)
+        reporter = Reporter(config, engine, data, run, state)
+    iteration = _iteration(config, engine, data, state, ranks)
     tick_nimg = max(1, round(engine.tick_kimg * 1000))
     seconds_before = float(extra.get("seconds", 0.0))
     target = _target(config, engine, extra, state.nimg, seconds_before)
     extra |= {"seconds": seconds_before, "target_nimg": target, "length": _length(config)}
 
     # ---- the first grid and checkpoint come before the first step
-    if checkpoint is None:
+    if checkpoint is None and reporter is not None:
         reporter.first(extra)
 
     began = tick_began = time.perf_counter()
-    tick_from, next_tick, checked = state.nimg, (state.nimg // tick_nimg + 1) * tick_nimg, 0
+    tick_from, next_tick, checked, steps = state.nimg, (state.nimg // tick_nimg + 1) * tick_nimg, 0, 0
     while True:
         # ---- bookkeeping
         done = state.nimg >= target
-        stopping = not done and should_stop()
-        if done or stopping or state.nimg >= next_tick or checked >= _CHECK_EVERY:
+        stopping = not done and _should_stop(ranks, should_stop, steps)
+        at_tick = state.nimg > tick_from and (done or stopping or state.nimg >= next_tick)
+        if done or stopping or at_tick or checked >= _CHECK_EVERY:
             checked = 0
-            if not (iteration.tally.is_finite() and _weights_are_finite(state)):
-                _roll_back(run, state, reporter, extra)
+            tally = iteration.tally.gather(ranks)
+            if not (tally.is_finite() and _weights_are_finite(state)):
+                if reporter is not None:
+                    _roll_back(run, state, reporter, extra)
+                ranks.share_state(state)
                 iteration.tally, tick_from = Tally(), state.nimg
                 next_tick = (state.nimg // tick_nimg + 1) * tick_nimg
                 continue
-        if state.nimg > tick_from and (done or stopping or state.nimg >= next_tick):
+        if at_tick:
             now = time.perf_counter()
             seconds = seconds_before + now - began
-            clock = {
-                "seconds": round(seconds, 3),
-                "images_per_s": round((state.nimg - tick_from) / max(now - tick_began, 1e-9), 2),
-                "target_kimg": target / 1000,
-                "starts": start,
-            }
-            if config.minutes is not None and not done:
-                target = planned_nimg(config, (state.nimg - tick_from) / (now - tick_began), state.nimg, seconds)
-            extra |= {"seconds": seconds, "target_nimg": target, "finished": done}
-            tick = reporter.tick(iteration.tally, clock, extra)
-            failed = not done and has_failed(config, tick.verdict, reporter.rows)
-            rescues = len(extra.get("rescues", ()))
-            if failed and config.on_collapse == "rollback" and rescues < MOST_RESCUES:
-                tick = replace(tick, note=roll_back(reporter, state, extra, tick.verdict))
-                failed, config = False, reporter.config
-                source = BatchSource(data, config, torch.device(engine.device))
-                iteration = make_iteration(config, engine, state, source)
+            rate = (state.nimg - tick_from) / max(now - tick_began, 1e-9)
+            ranks.average_buffers(state.generator, state.generator_ema, state.discriminator)
+            ranks.check_identical(state.generator, state.generator_ema, state.discriminator)
+            tick, failed, went_back = None, False, False
+            if reporter is not None:
+                clock = {
+                    "seconds": round(seconds, 3),
+                    "images_per_s": round(rate, 2),
+                    "target_kimg": target / 1000,
+                    "starts": start,
+                }
+                if config.minutes is not None and not done:
+                    target = planned_nimg(config, rate, state.nimg, seconds)
+                extra |= {"seconds": seconds, "target_nimg": target, "finished": done}
+                if iteration.notes:
+                    extra["micro_batch"] = iteration.micro_batch
+                tick = reporter.tick(tally, clock, extra)
+                rescues = len(extra.get("rescues", ()))
+                failed = not done and has_failed(config, tick.verdict, reporter.rows)
+                went_back = failed and config.on_collapse == "rollback" and rescues < MOST_RESCUES
+                if went_back:
+                    failed = False
+                    iteration.notes.append(roll_back(reporter, state, extra, tick.verdict))
+                elif failed:
+                    iteration.notes.append(_why_stopped(config, rescues))
+                tick = replace(tick, note="; ".join(iteration.notes))
+            target, extra, failed, went_back = ranks.told((target, extra, failed, went_back))
+            if went_back:
+                ranks.share_state(state)
+                config = cured(asked, extra)
+                engine = replace(engine, micro_batch=iteration.micro_batch)
+                iteration = _iteration(config, engine, data, state, ranks)
+            iteration.notes.clear()
             iteration.tally, tick_from, checked = Tally(), state.nimg, 0
             tick_began, next_tick = now, (state.nimg // tick_nimg + 1) * tick_nimg
-            if failed:
-                tick = replace(tick, note=_why_stopped(config, rescues))
-            yield tick
+            if tick is not None:
+                yield tick
             if failed:
                 return
         if done or stopping:
@@ -112,6 +139,21 @@ def train_loop(
         # ---- the step
         iteration.run(state.nimg / target)
         checked += 1
+        steps += 1
+
+
+def _iteration(
+    config: TrainConfig, engine: Engine, data: TrainingSet, state: State, ranks: Ranks
+) -> Iteration | FusedToy:
+    source = BatchSource(data, config, torch.device(engine.device), ranks.rank, ranks.world)
+    return make_iteration(config, engine, state, source, ranks)
+
+
+def _should_stop(ranks: Ranks, should_stop: Callable[[], bool], steps: int) -> bool:
+    """Several processes agree, and ask each other only now and then."""
+    if ranks.world == 1:
+        return should_stop()
+    return steps % _ASK_EVERY == 0 and ranks.any(should_stop())
 
 
 def _why_stopped(config: TrainConfig, rescues: int) -> str:

@@ -14,6 +14,7 @@ from gancli.data.dataset import TrainingSet
 from gancli.models.registry import build_networks, network_spec
 from gancli.recipes import TUNABLE, find_recipe
 from gancli.text import clean, plural
+from gancli.training.memory import available_mb
 
 __all__ = ["Plan", "duration", "make_plan", "memory_mb", "planned_nimg"]
 
@@ -51,7 +52,7 @@ def make_plan(config: TrainConfig, engine: Engine, data: TrainingSet, out: Path,
     checkpoint_mb = (4 * (4 * sizes[0] + 3 * sizes[1])) / 1e6
     disk_mb = checkpoint_mb * (config.keep + 2) + 1.0 * max(1.0, target / 1000 / engine.tick_kimg)
     free_mb = shutil.disk_usage(next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())).free / 1e6
-    used_mb, total_mb = memory_mb(), _machine_mb()
+    free_memory_mb = available_mb(engine.device)
     figures = {
         "recipe": config.recipe,
         "images": len(data.images),
@@ -65,7 +66,9 @@ def make_plan(config: TrainConfig, engine: Engine, data: TrainingSet, out: Path,
         "images_per_s": engine.images_per_s,
         "target_kimg": target / 1000,
         "seconds": round(left_s, 1),
-        "memory_mb": used_mb,
+        "memory_mb": engine.peak_mb or round(memory_mb(engine.device), 1),
+        "memory_free_mb": round(free_memory_mb, 1),
+        "memory_is_estimate": not engine.device.startswith("cuda"),
         "disk_mb": round(disk_mb, 1),
         "numbers": {name: getattr(config, name) for name in TUNABLE} | {"loss": config.objective},
         "engine": engine.to_dict(),
@@ -77,12 +80,14 @@ def make_plan(config: TrainConfig, engine: Engine, data: TrainingSet, out: Path,
         ("numbers", _numbers_line(config)),
         ("networks", f"generator {sizes[0] / 1e6:.2f} M parameters, discriminator {sizes[1] / 1e6:.2f} M"),
         ("engine", _engine_line(engine)),
-        ("memory", f"{used_mb:,.0f} MB in use after trial steps, of {total_mb:,.0f} MB"),
+        ("memory", _memory_line(engine, free_memory_mb)),
         ("length", _length_line(config, target, left_s, nimg)),
         ("disk", f"about {disk_mb:,.0f} MB of {free_mb:,.0f} MB free"),
         ("run", clean(out)),
     )
-    return Plan(figures=figures, lines=lines, warnings=_warnings(config, target, engine, disk_mb, free_mb))
+    return Plan(
+        figures=figures, lines=lines, warnings=_warnings(config, target, engine, disk_mb, free_mb, free_memory_mb)
+    )
 
 
 def _data_line(config: TrainConfig, data: TrainingSet) -> str:
@@ -121,13 +126,22 @@ def _engine_line(engine: Engine) -> str:
     return f"{', '.join(parts)}: {engine.images_per_s:,.0f} images/s measured"
 
 
+def _memory_line(engine: Engine, free_mb: float) -> str:
+    if not engine.peak_mb:
+        return f"{memory_mb():,.0f} MB in use, {free_mb:,.0f} MB free"
+    how = "at the peak of the trial steps" if engine.device.startswith("cuda") else "for a step (an estimate)"
+    return f"about {engine.peak_mb:,.0f} MB {how}, {free_mb:,.0f} MB free"
+
+
 def _length_line(config: TrainConfig, target: int, left_s: float, nimg: int) -> str:
     epochs = target / config.num_images
     done = f", {nimg / 1000:.1f} done" if nimg else ""
     return f"{target / 1000:,.1f} kimg ({epochs:,.1f} epochs){done}, about {duration(left_s)}"
 
 
-def _warnings(config: TrainConfig, target: int, engine: Engine, disk_mb: float, free_mb: float) -> tuple[str, ...]:
+def _warnings(
+    config: TrainConfig, target: int, engine: Engine, disk_mb: float, free_mb: float, free_memory_mb: float
+) -> tuple[str, ...]:
     recipe = find_recipe(config.recipe)
     found = []
     if target < 0.5 * recipe.kimg * 1000:
@@ -142,6 +156,11 @@ def _warnings(config: TrainConfig, target: int, engine: Engine, disk_mb: float, 
         found.append(
             f"only {batches:.0f} batches an epoch; fewer than about {_MANY_BATCHES} make collapse likelier. "
             f"A smaller --batch (e.g. {max(2, config.num_images // 20)}) or more images help."
+        )
+    if 0 < free_memory_mb < engine.peak_mb:
+        found.append(
+            f"a step takes about {engine.peak_mb:,.0f} MB and {free_memory_mb:,.0f} MB are free; "
+            f"--batch {max(2, config.batch_size // 2)}, a smaller --size or --width take less."
         )
     if disk_mb > 0.9 * free_mb:
         found.append(f"the run may take {disk_mb:,.0f} MB and only {free_mb:,.0f} MB are free; --keep 1 takes less.")
@@ -176,10 +195,3 @@ def memory_mb(device: str = "cpu") -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
-
-
-def _machine_mb() -> float:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6
-    except (ValueError, OSError, AttributeError):
-        return 0.0

@@ -19,6 +19,7 @@ from gancli.training.engine import choose_engine
 from gancli.training.growth import grown_config, grown_options, grown_state, read_parent
 from gancli.training.loop import is_finished, train_loop
 from gancli.training.plan import Plan, make_plan
+from gancli.training.ranks import ALONE, Ranks
 from gancli.training.repeat import as_before, read_config
 from gancli.training.run import RunFolder, find_equal_run, run_name
 from gancli.training.state import State
@@ -44,10 +45,14 @@ class Session:
     finished: bool
     notes: list[str]
     initial: State | None = None
+    ranks: Ranks = ALONE
 
     def ticks(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Tick]:
         """Trains; yields at each tick. A finished run yields nothing. Raises `TrainingError`, `DiskError`."""
         if self.finished:
+            return
+        if not self.ranks.is_first:
+            yield from self._loop(0, should_stop)
             return
         if self.is_new:
             self.run.create(self.config, self.engine, self.data.card)
@@ -55,11 +60,14 @@ class Session:
         try:
             nimg = self.checkpoint.nimg if self.checkpoint else 0
             start = self.run.note_start(self.config, nimg)
-            yield from train_loop(
-                self.config, self.engine, self.data, self.run, self.checkpoint, start, should_stop, self.initial
-            )
+            yield from self._loop(start, should_stop)
         finally:
             self.run.unlock()
+
+    def _loop(self, start: int, should_stop: Callable[[], bool]) -> Iterator[Tick]:
+        return train_loop(
+            self.config, self.engine, self.data, self.run, self.checkpoint, start, should_stop, self.initial, self.ranks
+        )
 
 
 def open_session(
@@ -100,7 +108,9 @@ def open_session(
     if options.tensorboard:
         need_tensorboard()
     say(f"reading {clean(options.data or '')}")
-    data = open_training_set(options.data or "demo:landscapes", size=options.size, seed=options.seed)
+    data = open_training_set(
+        options.data or "demo:landscapes", size=options.size, seed=options.seed, stacked=options.stacked
+    )
     folder = resume or out
     existing = RunFolder(folder) if folder is not None and (folder / "config.json").is_file() else None
     config = resolve(options, data.facts)

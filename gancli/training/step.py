@@ -35,6 +35,7 @@ class Step:
         self.r1_gamma = config.r1_gamma or 0.0
         self.r2_gamma = config.r2_gamma or 0.0
         self.noise_scale = 0.0  # of the instance noise at this position
+        self.micro_batch = engine.micro_batch
         self._drops = bool(config.dropout) or getattr(generator, "draws_noise", False)
 
     def discriminator_gradients(self, batch: Batch, fakes: Tensor | None = None) -> Numbers:
@@ -76,7 +77,7 @@ class Step:
     @property
     def is_whole(self) -> bool:
         """Does the batch run in one piece?"""
-        return not 0 < self.engine.micro_batch < self.config.batch_size
+        return not 0 < self.micro_batch < self.config.batch_size
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """The precision of the engine; logits and losses are always float32."""
@@ -146,10 +147,10 @@ class Step:
         }
 
     def _parts(self, batch: Batch) -> Iterator[tuple[Batch, float, int]]:
-        size = self.engine.micro_batch or len(batch)
+        size = self.micro_batch or len(batch)
         for start in range(0, len(batch), size):
             part = batch if size >= len(batch) else batch.part(start, start + size)
-            yield part, len(part) / len(batch), start
+            yield part, len(part) / batch.num_whole, start
 
     def _seed(self, seed: int) -> None:
         """What the networks draw inside (dropout) comes from the position too."""
