@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["scrape"]
 
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _SEARCH = "What to look for"
 _FILTER = "Which pictures"
 _FETCH = "How to fetch"
@@ -210,10 +212,14 @@ def _plan(config: ScrapeConfig, output: Output) -> None:
         for provider in providers:
             if provider.terms:
                 output.note(f"  {provider.name}: {provider.terms}")
+            if any(len(query) > provider.max_query for query in config.queries):
+                output.note(f"  {provider.name} reads the first {provider.max_query:,} characters of a query")
     output.note(
         f"  licence: {config.rule if not config.has_list else config.license or 'any'}, at least {config.min_side_px} "
         f"pixels, {config.workers} at a time, {config.per_host} per host, {config.gap_s:g} s apart"
     )
+    if any(os.environ.get(name) for name in _PROXIES):
+        output.warn("The proxy of the environment is not used: behind it, who answers cannot be checked.")
     if config.ignore_optout:
         output.warn("--ignore-optout: pictures are taken whose sites ask that they are not. The manifest says so.")
 

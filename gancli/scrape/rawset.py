@@ -93,8 +93,9 @@ class Piece:
 class RawSet:
     """A raw set opened by one process. Raises `DataError` for a folder of something else or one that is in use."""
 
-    def __init__(self, folder: Path, *, label_by_query: bool = False) -> None:
+    def __init__(self, folder: Path, *, label_by_query: bool = False, ignores_optout: bool = False) -> None:
         self._label_by_query = label_by_query
+        self._ignores_optout = ignores_optout
         if folder.is_dir() and any(folder.iterdir()) and not is_raw_set(folder) and not _is_begun(folder):
             raise DataError(f"'{folder}' holds something else than a raw set. Name another place with -o.")
         self.folder = make_folder(folder)
@@ -168,6 +169,8 @@ class RawSet:
         row = outcome.row()
         if self._label_by_query:
             row["label"] = row["query"]
+        if self._ignores_optout:
+            row["optout_ignored"] = True
         self._journal.append(row)
         with self._lock:
             self.rows[row["url"]] = row

@@ -43,7 +43,7 @@ def scrape(config: ScrapeConfig) -> Iterator[Event]:
     providers = providers_of(config)
     if config.urls is not None:
         check_list(config.urls)
-    with RawSet(folder, label_by_query=config.label_by_query) as raw_set:
+    with RawSet(folder, label_by_query=config.label_by_query, ignores_optout=config.ignore_optout) as raw_set:
         run = _Run(config, providers, raw_set)
         try:
             yield from run.events()

@@ -142,6 +142,13 @@ def test_retry_after_is_waited_for(site: Any, fetch: Fetch, make: Any, form: str
     assert times[1] - times[0] >= 1.5
 
 
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests whose claim is not how long a pause is."""
+    monkeypatch.setattr("gancli.scrape.download.backoff_s", lambda tries: 0.01)
+
+
+@pytest.mark.usefixtures("no_pauses")
 def test_server_errors_are_tried_four_times_and_again_at_the_next_start(site: Any, fetch: Fetch, make: Any) -> None:
     url = site.serve("/down.jpg", b"", status=503)
     gone = site.serve("/gone.jpg", b"", status=410)
@@ -186,8 +193,10 @@ def test_robots_txt_is_kept_to_and_asked_once(site: Any, fetch: Fetch, make: Any
     assert (site.asked("/robots.txt"), site.asked("/private/x.jpg")) == (1, 0)
     ignoring = fetch(closed, ignore_optout=True)
     assert ignoring.why(closed) == ("ok", "")
+    assert [row["url"] for row in read_manifest(ran.folder) if row.get("optout_ignored")] == [closed]
 
 
+@pytest.mark.usefixtures("no_pauses")
 @pytest.mark.parametrize("answer", ["broken", "redirect", "huge"])
 def test_robots_txt_in_every_state(site: Any, fetch: Fetch, make: Any, answer: str) -> None:
     url = site.serve("/a.jpg", make(1))
