@@ -225,6 +225,12 @@ def resolve(options: TrainOptions, facts: DataFacts) -> TrainConfig:
     _check_fit(recipe, facts)
     numbers = {name: _number(options, recipe, name) for name in TUNABLE}
     numbers["batch_size"] = _batch_size(options, recipe, facts)
+    if recipe.gamma_px is not None:
+        # a squared gradient is a sum over pixels (Karras et al. 2020 scale its weight with the area as well)
+        area = facts.size[0] * facts.size[1] / recipe.gamma_px**2
+        for name in ("r1_gamma", "r2_gamma"):
+            if getattr(options, name) is None:
+                numbers[name] = round(numbers[name] * area, 6)
     if options.g_lr is not None and options.d_lr is None:
         numbers["d_lr"] = options.g_lr
     asked = (options.epochs, options.kimg, options.minutes)

@@ -47,6 +47,7 @@ class Recipe:
     gamma_schedule: str = "constant"
     beta2_final: float | None = None
     augment: str | None = "none"
+    gamma_px: int | None = None  # the side for which r1_gamma and r2_gamma hold; at others they go with the area
     augment_p: float | None = None  # ada: where its chance ends after the burn-in; None: its controller decides
     sizes: str = "any"  # any (b·2^n) | mlp (free) | points
     losses: tuple[str, ...] = ()
@@ -73,6 +74,7 @@ def _r3gan(name: str, *, width: int, kimg: float, batch_size: int, summary: str)
         width=width,
         r1_gamma=2.0,
         r2_gamma=2.0,
+        gamma_px=64,
         beta2_final=0.99,
         lr_schedule="burn-in",
         gamma_schedule="burn-in",

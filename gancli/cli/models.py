@@ -59,6 +59,8 @@ def describe(recipe: Recipe, *, whole: bool) -> str:
         ]
         if recipe.gamma_schedule != "constant":
             lines.append(f"  penalties fall along the schedule '{recipe.gamma_schedule}'")
+        if recipe.gamma_px is not None:
+            lines.append(f"  --r1 and --r2 are for {recipe.gamma_px} px and go with the area")
         if recipe.beta2_final is not None:
             lines.append(f"  Adam's second beta ends at {recipe.beta2_final:g}")
         if recipe.augment_p is not None:

@@ -172,3 +172,9 @@ def test_r3gan_augments_by_its_schedule() -> None:
     assert adaptation.chance(0.0, {}) == 0
     assert adaptation.chance(0.2, {}) == pytest.approx(0.3)
     assert adaptation.chance(1.0, {}) == pytest.approx(0.3)
+
+
+def test_r3gan_weighs_its_penalties_by_the_area() -> None:
+    at = {side: configure(RECIPES["r3gan-s"], small_set((side, side))).r1_gamma for side in (16, 64, 128)}
+    assert at == {16: 0.125, 64: 2.0, 128: 8.0}
+    assert configure(RECIPES["r3gan-s"], small_set(), r1_gamma=0.7).r1_gamma == 0.7
