@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gancli.curate.facts import COLOUR_PX, Facts
-from gancli.curate.hashes import HASH_PX
+from gancli.curate.hashes import HASH_PX, bit_count, difference_hashes
 from gancli.curate.neighbours import DenseScan, Pairs, find_dense, near_pairs
 from gancli.curate.second_look import agreement, colour_difference
 
 __all__ = ["Copy", "Lookalike", "find_copies"]
 
-_CONFIRM_BITS, _REVIEW_BITS = 12, 14
+_CONFIRM_BITS, _REVIEW_BITS, _BARRED_BITS = 12, 14, 4
 _MANY = 200_000  # beyond this, pairs are looked for up to _CONFIRM_BITS only
 _SAME, _NOT_CONTRADICTED, _ALIKE = 0.85, 0.75, 0.70
 _OTHER_COLOUR = 12.0
@@ -93,8 +93,10 @@ def _stars(
     mirrored = np.array([facts[index].phash_mirrored for index in shaped], dtype=np.uint64)
     reach = max(threshold, _REVIEW_BITS if len(shaped) <= _MANY else _CONFIRM_BITS)
     dense = find_dense(hashes, mirrored, reach)
-    pairs = near_pairs(hashes, mirrored, reach, dense)
     known = [facts[index] for index in shaped]
+    pairs = near_pairs(hashes, mirrored, reach, dense)
+    if len(shaped) <= _MANY:
+        pairs = _with_barred(pairs, known, hashes, mirrored)
     fine, same, alike = _judge(known, pairs, threshold)
     neighbours: dict[int, list[int]] = {}
     for number in np.nonzero(same)[0].tolist():
@@ -132,6 +134,23 @@ def _stars(
     ]
 
 
+def _with_barred(
+    pairs: Pairs, facts: Sequence[Facts], hashes: npt.NDArray[np.uint64], mirrored: npt.NDArray[np.uint64]
+) -> Pairs:
+    """`pairs`, and those too far apart by phash whose difference hashes are near: a caption bar was laid over one."""
+    looks = _stacked(facts, "look", _LOOK)
+    plain, turned = difference_hashes(looks), difference_hashes(looks[:, :, ::-1])
+    more = near_pairs(plain, turned, _BARRED_BITS, find_dense(plain, turned, _BARRED_BITS))
+    width = len(facts) + 1
+    fresh = ~np.isin(more.first * width + more.second, pairs.first * width + pairs.second)
+    first, second, flipped = more.first[fresh], more.second[fresh], more.mirrored[fresh]
+    distance = bit_count(hashes[first] ^ np.where(flipped, mirrored[second], hashes[second])).astype(np.uint8)
+    columns = zip(
+        (pairs.first, pairs.second, pairs.distance, pairs.mirrored), (first, second, distance, flipped), strict=True
+    )
+    return Pairs(*(np.concatenate(column) for column in columns))
+
+
 _Bools = npt.NDArray[np.bool_]
 
 
@@ -151,7 +170,8 @@ def _judge(facts: Sequence[Facts], pairs: Pairs, threshold: int) -> tuple[npt.ND
     near = (pairs.distance <= threshold) & (fine >= _NOT_CONTRADICTED)
     confirmed = (pairs.distance <= min(2 * threshold, _CONFIRM_BITS)) & (fine >= _SAME) & (coarse >= _SAME)
     same = (near | confirmed) & (difference < _OTHER_COLOUR)
-    alike = ~same & ((pairs.distance <= threshold) | (fine >= _ALIKE))
+    in_band = (pairs.distance <= _REVIEW_BITS) & (fine >= _ALIKE)
+    alike = ~same & ((pairs.distance <= threshold) | in_band | ((fine >= _SAME) & (coarse >= _SAME)))
     return fine, same, alike
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-__all__ = ["HASH_PX", "bit_count", "grey_square", "hash_pair", "hash_text"]
+__all__ = ["HASH_PX", "bit_count", "difference_hashes", "grey_square", "hash_pair", "hash_text"]
 
 HASH_PX = 32
 _LOW = 8
@@ -36,6 +36,23 @@ def _pack(low: npt.NDArray[np.float64]) -> int:
 def grey_square(image: Image.Image) -> npt.NDArray[np.uint8]:
     """The grey `[32, 32]` that the hash is taken from."""
     return np.asarray(image.convert("L").resize((HASH_PX, HASH_PX), Image.Resampling.LANCZOS))
+
+
+def difference_hashes(squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """dHash of grey pictures `[N, 32, 32]`: is each of 8x9 patches brighter than the one to its left? A caption bar
+    changes few of these bits, and many of a phash."""
+    rows, columns = _patches(8), _patches(9)
+    patches = rows @ squares.astype(np.float32) @ columns.T
+    bits = (patches[:, :, 1:] > patches[:, :, :-1]).reshape(len(squares), 64)
+    return np.asarray((bits * _PLACES[None, :]).sum(axis=1, dtype=np.uint64))
+
+
+def _patches(count: int) -> npt.NDArray[np.float32]:
+    """`[count, 32]`: the mean over each of `count` equal parts of 32 pixels."""
+    edges = np.linspace(0, HASH_PX, count + 1)
+    pixels = np.arange(HASH_PX)
+    inside = np.minimum(pixels[None, :] + 1, edges[1:, None]) - np.maximum(pixels[None, :], edges[:-1, None])
+    return np.asarray(np.maximum(inside, 0) * count / HASH_PX, dtype=np.float32)
 
 
 def hash_text(value: int) -> str:

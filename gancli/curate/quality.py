@@ -11,10 +11,10 @@ The formulas are cleanvision's where it has one, taken on the picture at most 25
     odd-size         sqrt(width x height) outside Q1 - 3 IQR … Q3 + 3 IQR of the set
     greyscale        channels less than 4 of 255 apart (whatever the mode says)
     small            the shorter side below the shorter side asked for
-    upscaled         share of the spectrum's energy (grey, windowed, without the lowest 1/32) above half of Nyquist, at
-                     no less than twice the size asked for                                      below 0.0002
+    upscaled         share of the spectrum's energy (grey, windowed, without the lowest 1/32) above .56 of Nyquist on
+                     either axis, decoded at no less than twice the size asked for           below 0.008
     low-quality      JPEG quality from its quantisation tables                                  below 40
-    few-colours      share of pixels in the 16 most frequent of 4096 colours                    above 0.98
+    few-colours      share of pixels in the 16 most frequent colours of 6 bits a channel         above 0.95
     bars             rows or columns of one colour along an edge, share of the side             above 0.02
 """
 
@@ -36,10 +36,10 @@ _LIMITS = {
     "blurry": 0.29,
     "low-information": 0.3,
     "odd-aspect": 0.35,
-    "upscaled": 0.0002,
+    "upscaled": 0.008,
     "low-quality": 40.0,
 }
-_OVER = {"few-colours": 0.98, "bars": 0.02}
+_OVER = {"few-colours": 0.95, "bars": 0.02}
 _Pixels = npt.NDArray[np.uint8]
 
 
@@ -91,7 +91,7 @@ def _blur_score(work: Image.Image) -> float:
 
 
 def _fine_energy(decoded: Image.Image) -> float:
-    """The share of the spectrum above half of Nyquist in the middle 256 px; 1 where it is too small or flat to say."""
+    """The share of the spectrum above .56 of Nyquist in the middle 256 px; 1 where it is too small or flat to say."""
     side = min(256, *decoded.size)
     if side < 32:
         return 1.0
@@ -101,14 +101,14 @@ def _fine_energy(decoded: Image.Image) -> float:
         return 1.0
     window = np.hanning(side).astype(np.float32)
     power = np.abs(np.fft.rfft2((grey - grey.mean()) * window[:, None] * window[None, :])) ** 2
-    radius = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None, :])
+    radius = np.maximum(np.abs(np.fft.fftfreq(side))[:, None], np.fft.rfftfreq(side)[None, :])
     total = float(power[radius > 1 / 64].sum())
-    return float(power[radius > 0.25].sum()) / total if total > 0 else 1.0
+    return float(power[radius > 0.28].sum()) / total if total > 0 else 1.0
 
 
 def _few_colours(pixels: _Pixels) -> float:
-    bins = (pixels >> 4).astype(np.int32) @ np.array([256, 16, 1], np.int32)
-    counts = np.bincount(bins.reshape(-1), minlength=4096)
+    bins = (pixels >> 2).astype(np.int32) @ np.array([4096, 64, 1], np.int32)
+    counts = np.bincount(bins.reshape(-1), minlength=1 << 18)
     return float(np.sort(counts)[-16:].sum() / counts.sum())
 
 
@@ -141,7 +141,7 @@ def _border(rows: npt.NDArray[np.float32], tolerance: float) -> float:
 
 
 def sharpness(work: Image.Image) -> float:
-    """The deviation of the grey picture's Laplacian over that of the picture: 0 flat, about 1 crisp, at any contrast."""
+    """The deviation of the grey picture's Laplacian over its own: 0 flat, about 1 crisp, at any contrast."""
     grey = np.asarray(work.convert("L")).astype(np.float32)
     if min(grey.shape) < 3:
         return 0.0
