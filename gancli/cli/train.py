@@ -13,6 +13,7 @@ import typer
 from gancli.cli.inputs import TRAINING_SET, input_path
 from gancli.cli.options import DATA_PANEL, DeviceOption, JsonOption, OutOption, QuietOption, VerboseOption
 from gancli.cli.output import Output
+from gancli.cli.panel import watch
 from gancli.config import TrainOptions
 from gancli.errors import UsageError
 from gancli.text import clean
@@ -239,12 +240,10 @@ def run_session(session: Session, output: Output) -> None:
         return
     show_plan(session, output)
     last = None
-    with Stopper() as stopper:
+    with Stopper() as stopper, watch(session, output) as show:
         for tick in session.ticks(stopper):
             last = tick
-            output.note(_tick_line(tick.row, tick.verdict.verdict, tick.seconds_left))
-            if tick.note:
-                output.warn(tick.note)
+            show(tick)
     figures: dict[str, Any] = {}
     if last is not None:
         verdict = last.verdict
@@ -286,24 +285,6 @@ def _unused_gpus(session: Session) -> str | None:
 def _plan_lines(session: Session) -> list[str]:
     what = "plan" if session.is_new else "plan (continuing)"
     return [what, *(f"  {name:<9}{text}" for name, text in session.plan.lines)]
-
-
-def _tick_line(row: dict[str, Any], verdict: str, left: float) -> str:
-    def number(name: str, form: str) -> str:
-        value = row.get(name)
-        return "-" if value is None else format(value, form)
-
-    return (
-        f"tick {row['tick']:<3} {row['kimg']:.1f}/{row['target_kimg']:.1f} kimg  epoch {row['epoch']:.1f}  "
-        f"{row['images_per_s']:,.0f} img/s  {_left(left)} left  "
-        f"loss D {number('loss_d', '.3f')} G {number('loss_g', '.3f')}  "
-        f"D(x) {number('d_real', '.2f')} D(G(z)) {number('d_fake', '.2f')}  "
-        f"diversity {number('diversity', '.2f')}  coverage {number('coverage', '.2f')}  {verdict}"
-    )
-
-
-def _left(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _given(context: typer.Context) -> set[str]:
