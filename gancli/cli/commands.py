@@ -120,6 +120,12 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        name="explore",
+        help="A local page: seeds, sliders along the main directions, truncation; save seeds or a walk.",
+        panel=SHOW,
+        examples=("gan explore runs/dcgan-mountains-64", "gan explore --no-browser --port 8765"),
+    ),
+    Command(
         name="export",
         help="A folder with the generator, a sample grid and a model card (README.md); -o x.onnx: that file alone.",
         panel=SHOW,

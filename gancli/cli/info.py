@@ -16,6 +16,8 @@ from gancli.errors import DataError, GanError
 from gancli.files import free_path, read_json_lines
 from gancli.text import clean
 
+_EXPORTED = (".safetensors", ".onnx")
+
 
 def info(
     path: Annotated[
@@ -55,6 +57,10 @@ def describe(spec: str) -> dict[str, Any]:
         return _training_set(path)
     if path.is_dir() and is_raw_set(path):
         return _raw_set(path)
+    if path.suffix in _EXPORTED or any((path / f"model{suffix}").is_file() for suffix in _EXPORTED):
+        from gancli.models.export import describe_export
+
+        return describe_export(path)
     if path.is_file() and path.suffix != ".zip":
         return _checkpoint(path)
     from gancli.data.dataset import open_training_set

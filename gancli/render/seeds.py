@@ -14,7 +14,13 @@ __all__ = ["MAX_SEED", "format_seeds", "parse_seeds", "stream"]
 
 MAX_SEED = 2**63 - 1
 _MAX_COUNT = 10_000_000
-STREAM_LATENT, STREAM_LABEL, STREAM_MEAN, STREAM_KEYS = 0x6C6174, 0x6C6162, 0x6D6561, 0x6B6579
+STREAM_LATENT, STREAM_LABEL, STREAM_MEAN, STREAM_KEYS, STREAM_DIRECTIONS = (
+    0x6C6174,
+    0x6C6162,
+    0x6D6561,
+    0x6B6579,
+    0x646972,
+)
 
 
 def parse_seeds(text: str, flag: str = "--seeds") -> list[int]:

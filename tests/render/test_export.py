@@ -84,6 +84,9 @@ def test_the_card_says_what_it_is_where_it_came_from_and_how_to_load_it(
         assert text in card
     assert "<b>" not in card
     assert np.array_equal(load(folder, device="cpu").sample([3]), load(run, device="cpu").sample([3]))
+    for path in (folder, folder / "model.safetensors"):
+        app(["info", str(path), "--json"], standalone_mode=False)
+        assert json.loads(capfd.readouterr().out)["kind"] == "exported generator (safetensors)"
 
 
 @needs_onnx
