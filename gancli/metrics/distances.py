@@ -5,13 +5,18 @@ Nothing here knows an absolute scale: a set of nearly identical pictures is its 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-__all__ = ["CopyFinder", "double_share", "effective_rank", "leave_one_out", "mean_distance", "nearest"]
+from gancli.metrics.features import FeatureSpace, small_pixels, to_float
+
+__all__ = ["CopyFinder", "CopySearch", "double_share", "effective_rank", "leave_one_out", "mean_distance", "nearest"]
 
 _NEAR = 0.3  # of the reals' median distance to their nearest neighbour: closer is a near-duplicate
 _COPY = 0.5  # of the distance from the training image to its own nearest neighbour: closer is a copy
+_SIDE = 12  # pixels a side in which blurred copies are looked for
 _CHUNK = 512
 
 
@@ -102,6 +107,41 @@ class CopyFinder:
     def _scale(self, index: Tensor, without: Tensor) -> Tensor:
         distance, _ = _nearest_others(self.train, index, without)
         return torch.where(distance[:, 0] > self._tiny, distance[:, 0], distance[:, 1])
+
+
+class CopySearch:
+    """Copies as pictures, not as features: a fake copies a training image if it does by either of two measures.
+
+    Random features see an exact copy among similar pictures; twelve pixels a side still see one that is blurred or
+    noisy, as networks copy. Mirrored fakes count as well. Points of another kind than pictures have no copies.
+
+    Args:
+        reals: the training images, uint8 [N, C, H, W], N >= 3, on any device.
+        space: their feature space.
+    """
+
+    def __init__(self, reals: Tensor, space: FeatureSpace) -> None:
+        self._space = space
+        self._finders = [CopyFinder(measure(reals)) for measure in self._measures]
+        self.baseline = max(finder.baseline for finder in self._finders)
+
+    def __call__(self, fakes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Which of `fakes` (uint8 or float in [-1, 1]) are copies (bool [n]), how near they are to the nearest
+        training image in that one's distance to its own nearest other [n], and its index [n]."""
+        found = []
+        for measure, finder in zip(self._measures, self._finders, strict=True):
+            copied, distance, index = finder(measure(fakes), measure(fakes.flip(-1)))
+            found.append((copied, distance / finder.scale_of(index).clamp_min(1e-9), index))
+        (copied, ratio, index), (also, other, where) = found
+        return copied | also, torch.minimum(ratio, other), torch.where(other < ratio, where, index)
+
+    @property
+    def _measures(self) -> tuple[Callable[[Tensor], Tensor], ...]:
+        return self._space, self._pixels
+
+    def _pixels(self, images: Tensor) -> Tensor:
+        parts = [small_pixels(to_float(part.to(self._space.device)), _SIDE) for part in torch.split(images, _CHUNK)]
+        return torch.cat(parts)
 
 
 def _nearest_others(points: Tensor, index: Tensor, without: Tensor) -> tuple[Tensor, Tensor]:

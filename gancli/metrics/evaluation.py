@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gancli.errors import DataError, UsageError
 from gancli.metrics.clusters import fit_clusters, number_of_clusters, spread_over
-from gancli.metrics.distances import CopyFinder
+from gancli.metrics.distances import CopySearch
 from gancli.metrics.extractors import Extractor
 from gancli.metrics.features import FeatureSpace, small_pixels, to_float
 from gancli.metrics.fidelity import (
@@ -109,15 +109,12 @@ def find_copies(
     """
     if len(reals) < 3:
         raise DataError(f"{len(reals)} training images are too few to tell copies.")
-    space = FeatureSpace(reals, device=device)
-    finder = CopyFinder(space(reals))
-    copied, distance, index = finder(space(fakes), space(fakes.flip(-1)))
-    relative = distance / finder.scale_of(index).clamp_min(1e-9)
-    order = relative.argsort()[:shown]
+    copied, ratio, index = CopySearch(reals, FeatureSpace(reals, device=device))(fakes)
+    order = ratio.argsort()[:shown]
     pairs = Pairs(
         fakes=fakes[order.cpu()],
         nearest=reals[index[order].cpu()],
-        distances=[float(d) for d in relative[order]],
+        distances=[float(d) for d in ratio[order]],
     )
     return float(copied.double().mean()), pairs
 
@@ -127,7 +124,7 @@ def wilson(share: float, n: int) -> Interval:
     z = 1.959964
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
+    return Interval(share, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)))
 
 
 def jackknife(statistic: Callable[[Tensor], float], fakes: Tensor) -> Interval:

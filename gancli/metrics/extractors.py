@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -102,7 +103,9 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     if path.stat().st_size > _MAX_WEIGHTS:
         raise DataError(f"'{clean(path)}' is larger than 1 GB; Inception's weights are 91 MB (--inception).")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise DataError(
             f"'{clean(path)}' is refused: it is no weights file, or it would run code when read (--inception)."

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from gancli.metrics.clusters import cluster_change, fit_clusters, number_of_clusters, spread_over
-from gancli.metrics.distances import CopyFinder, double_share, effective_rank, leave_one_out, mean_distance
+from gancli.metrics.distances import CopySearch, double_share, effective_rank, leave_one_out, mean_distance
 from gancli.metrics.features import FeatureSpace, roughness, small_pixels, to_float
 from gancli.metrics.fidelity import mmd_squared
 from gancli.metrics.modes import count_modes
@@ -163,8 +163,8 @@ class HealthMonitor:
         self._rank, self._variance = effective_rank(alike)
         self._roughness = roughness(to_float(_evenly(reals, size).to(self.device)))
         self._size = size
-        searched = self._reals if len(reals) <= len(self._reals) else self._features(_evenly(reals, _MAX_SEARCHED))
-        self._copies = CopyFinder(searched) if len(searched) >= 3 else None
+        assert self._space is not None
+        self._copies = CopySearch(_evenly(reals, _MAX_SEARCHED), self._space) if len(reals) >= 3 else None
 
     # ---- the fakes, at every tick --------------------------------------------------------------------------------
 
@@ -200,8 +200,7 @@ class HealthMonitor:
             "roughness": roughness(fakes) / max(self._roughness, 1e-6),
         }
         if self._copies is not None:
-            copied, _, _ = self._copies(features, self._features(fakes.flip(-1)))
-            measures["copies"] = float(copied.double().mean())
+            measures["copies"] = float(self._copies(fakes)[0].double().mean())
             measures["copies_reals"] = self._copies.baseline
         return measures
 

@@ -39,7 +39,8 @@ class Thresholds:
     doubles: float = 0.8  # near-duplicates, beyond those of the reals
     sensitivity: float = 0.05
     noise_distance: float = 1.6  # median distance of the fakes to the reals, in the reals' own
-    roughness: float = 2.0  # differences of neighbouring pixels, in those of the reals
+    roughness: float = 1.8  # differences of neighbouring pixels, in those of the reals
+    noise_rank: float = 1.5  # noise varies in more directions than pictures do
     noise_doubles: float = 0.2
     copies: float = 0.3  # beyond those that the reals are of each other
     change: float = 0.4  # total variation of the cluster histogram from tick to tick
@@ -99,7 +100,8 @@ def is_noise_row(row: Row, limits: Thresholds) -> bool:
         quality = value_of(row, "high_quality")
         return quality is not None and quality < 0.02 and distance >= limits.noise_distance
     is_rough = (value_of(row, "roughness") or 0.0) >= limits.roughness
-    return (is_rough or distance >= limits.noise_distance) and doubles < limits.noise_doubles
+    is_far = distance >= limits.noise_distance and (value_of(row, "effective_rank") or 0.0) >= limits.noise_rank
+    return (is_rough or is_far) and doubles < limits.noise_doubles
 
 
 def is_overfit_row(row: Row, limits: Thresholds) -> bool:

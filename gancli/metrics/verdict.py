@@ -150,8 +150,16 @@ def _find_memorising(rows: list[Row], planned: float, limits: Thresholds) -> _Fi
     return "memorising", tick_of(rows[start], start), f"{share} of the pictures are copies of training images."
 
 
+# The finest measure first: coverage still counts a kind of which a few pictures are left.
+_FALLING = {
+    "cluster_overlap": "The match with the set's proportions",
+    "coverage": "Coverage",
+    "diversity": "Diversity",
+}
+
+
 def _find_fall(rows: list[Row], planned: float, limits: Thresholds) -> _Finding | None:
-    for name in ("coverage", "diversity"):
+    for name, words in _FALLING.items():
         series = [value_of(row, name) for row in rows]
         values = [v for v in series if v is not None]
         if len(values) < 4 or len(values) != len(series):
@@ -162,7 +170,7 @@ def _find_fall(rows: list[Row], planned: float, limits: Thresholds) -> _Finding 
         fall = values[start] - values[-1]
         if len(values) - 1 - start >= 3 and fall >= limits.fall * max(values[start], 1e-9):
             text = (
-                f"{name.capitalize()} has fallen for {len(values) - 1 - start} ticks, "
+                f"{words} has fallen for {len(values) - 1 - start} ticks, "
                 f"from {percent(values[start])} to {percent(values[-1])}."
             )
             return "collapsing", tick_of(rows[start + 1], start + 1), text
