@@ -122,25 +122,31 @@ class Guard:
         key = (host.lower().rstrip("."), port)
         with self._lock:
             known = self._cache.get(key)
-            if known is not None and known[0] > time.monotonic():
-                return known[1]
-        addresses = _look_up(host, port)
-        for address in addresses:
+        if known is None or known[0] <= time.monotonic():
+            known = (time.monotonic() + _CACHE_S, _look_up(host, port))
+            with self._lock:
+                if len(self._cache) > 10_000:
+                    self._cache.clear()
+                self._cache[key] = known
+        if not known[1]:
+            raise Unreachable("the name does not resolve")
+        for address in known[1]:
             check_address(address, allow_private=self.may_be_private(host, port))
-        with self._lock:
-            if len(self._cache) > 10_000:
-                self._cache.clear()
-            self._cache[key] = (time.monotonic() + _CACHE_S, addresses)
-        return addresses
+        return known[1]
 
     def is_near(self, host: str, port: int) -> bool:
-        """Is this a loopback or private host that may be asked? (It needs no gap between requests.)"""
+        """Is this a loopback or private host that may be asked, as far as is known without asking for its name?"""
         if not self.may_be_private(host, port):
             return False
+        name = host.strip("[]").lower().rstrip(".")
+        if name == "localhost" or name.endswith(".localhost"):
+            return True
         try:
-            return any(not ipaddress.ip_address(a.partition("%")[0]).is_global for a in self.resolve(host, port))
-        except (Refused, Unreachable):
-            return False
+            return not ipaddress.ip_address(name).is_global
+        except ValueError:
+            with self._lock:
+                known = self._cache.get((name, port))
+        return known is not None and any(not ipaddress.ip_address(a.partition("%")[0]).is_global for a in known[1])
 
     def connect(self, host: str, port: int, timeout_s: float) -> socket.socket:
         """A connected socket whose peer was judged. Raises `Refused`, `Unreachable` or `OSError`."""
@@ -165,7 +171,7 @@ class Guard:
 
 
 def _look_up(host: str, port: int) -> list[str]:
-    """The system's answer, waited for `_RESOLVE_TIMEOUT_S` at most (the system itself may take minutes)."""
+    """The system's answer, nothing for an unknown name. Waited for so long only: the system may take minutes."""
     name = host.strip("[]")
     answers: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
 
@@ -173,7 +179,7 @@ def _look_up(host: str, port: int) -> list[str]:
         try:
             found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
             answers.put(list(dict.fromkeys(str(entry[4][0]) for entry in found)))
-        except (OSError, UnicodeError):
+        except (OSError, ValueError):
             answers.put(None)
 
     try:
@@ -184,6 +190,4 @@ def _look_up(host: str, port: int) -> list[str]:
         addresses = answers.get(timeout=_RESOLVE_TIMEOUT_S)
     except queue.Empty:
         addresses = None
-    if not addresses:
-        raise Unreachable("the name does not resolve")
-    return addresses
+    return addresses or []

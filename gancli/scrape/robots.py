@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from urllib.parse import urljoin
 
 from gancli.scrape.body import FetchError, Wish
@@ -14,6 +15,7 @@ from gancli.scrape.settled import OPT_OUT
 __all__ = ["RobotsBook"]
 
 _ROBOTS_S = 15.0
+_MAX_FAILURES = 3  # then what it says, or that it says nothing, holds for this start
 
 
 class RobotsBook:
@@ -22,6 +24,7 @@ class RobotsBook:
     def __init__(self, web: Web) -> None:
         self._web = web
         self._known: dict[str, Robots] = {}
+        self._failures: Counter[str] = Counter()
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -34,7 +37,11 @@ class RobotsBook:
         with lock:
             robots = self._known.get(origin)
             if robots is None:
-                robots = self._known[origin] = self._read(origin)
+                robots = self._read(origin)
+                if robots.refusal is not None:
+                    self._failures[origin] += 1
+                if robots.refusal in (None, "the name does not resolve") or self._failures[origin] >= _MAX_FAILURES:
+                    self._known[origin] = robots
         if robots.refusal is not None:
             return FetchError(robots.refusal, transient=True)
         if not robots.allows(url):

@@ -214,6 +214,29 @@ def test_robots_txt_in_every_state(site: Any, fetch: Fetch, make: Any, answer: s
         assert fetch(url).why(url) == ("skip", "opt-out: robots.txt")
 
 
+@pytest.mark.usefixtures("no_pauses")
+def test_robots_txt_that_fails_once_is_asked_again(site: Any, fetch: Fetch, make: Any) -> None:
+    url = site.serve("/a.jpg", make(1))
+    answers = [500, 404]
+    site.routes["/robots.txt"] = lambda h: h.give(b"", status=answers.pop(0))
+    assert fetch(url).why(url) == ("ok", "")
+    assert site.asked("/robots.txt") == 2
+
+
+def test_name_that_does_not_resolve_is_looked_up_once(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def look_up(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return []
+
+    monkeypatch.setattr("gancli.scrape.guard._look_up", look_up)
+    urls = [f"http://gone.example/{i}.jpg" for i in range(20)]
+    ran = fetch(*urls)
+    assert {ran.why(url) for url in urls} == {("fail", "the name does not resolve")}
+    assert asked == ["gone.example"]
+
+
 def test_private_addresses_are_refused_unless_allowed(site: Any, fetch: Fetch, make: Any) -> None:
     port = site.port
     site.serve("/a.jpg", make(1))
