@@ -130,7 +130,7 @@ async function begin() {
   $("title").textContent = state.title;
   document.title = `Explore ${state.title}`;
   $("picture").style.setProperty("--shape", `${state.size[0]} / ${state.size[1]}`);
-  $("picture").classList.toggle("small", Math.max(...state.size) < 48);
+  for (const id of ["picture", "kept"]) $(id).classList.toggle("small", Math.max(...state.size) < 48);
   state.shares.forEach((share, index) => {
     const row = document.createElement("div");
     row.className = "slider";
