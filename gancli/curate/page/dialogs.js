@@ -51,6 +51,7 @@ export async function cropDialog(item, size) {
     else if (event.key === "Enter") dialog.close("apply");
     else return;
     event.preventDefault();
+    event.stopPropagation(); // the dialog may be closed by now, and the page must not take the key as its own
   };
   draw();
   const answer = open(dialog);
@@ -66,7 +67,7 @@ export async function labelDialog(item, labels) {
   const input = $("label-text");
   $("label-list").replaceChildren(...labels.map((label) => Object.assign(document.createElement("option"), { value: label })));
   input.value = item.label || "";
-  input.onkeydown = (event) => { if (event.key === "Enter") { event.preventDefault(); $("label-box").close("apply"); } };
+  input.onkeydown = (event) => { if (event.key === "Enter") { event.preventDefault(); event.stopPropagation(); $("label-box").close("apply"); } };
   const answer = open($("label-box"));
   input.select();
   return (await answer) === "apply" ? input.value.trim() : undefined;
