@@ -59,6 +59,7 @@ def notes(session: Session) -> list[str]:
     return [tick.note for tick in session.ticks() if tick.note]
 
 
+@pytest.mark.slow
 def test_stop_ends_the_run_at_the_collapse(
     options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +97,7 @@ def test_rollback_returns_to_the_best_tick_and_changes_one_thing(
     assert read_checkpoint(out / "best.pt").nimg in [row["nimg"] for row in rows]
 
 
+@pytest.mark.slow
 def test_a_rollback_survives_the_end_of_the_process(
     options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +115,7 @@ def test_a_rollback_survives_the_end_of_the_process(
         assert torch.equal(value, parts.states["generator"][name]), name
 
 
+@pytest.mark.slow
 def test_three_rollbacks_then_it_stops(options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch, ())
     found = notes(open_session(replace(options, on_collapse="rollback"), out=tmp_path / "run"))
