@@ -145,10 +145,12 @@ def _with_barred(
     fresh = ~np.isin(more.first * width + more.second, pairs.first * width + pairs.second)
     first, second, flipped = more.first[fresh], more.second[fresh], more.mirrored[fresh]
     distance = bit_count(hashes[first] ^ np.where(flipped, mirrored[second], hashes[second])).astype(np.uint8)
-    columns = zip(
-        (pairs.first, pairs.second, pairs.distance, pairs.mirrored), (first, second, distance, flipped), strict=True
+    return Pairs(
+        np.concatenate((pairs.first, first)),
+        np.concatenate((pairs.second, second)),
+        np.concatenate((pairs.distance, distance)),
+        np.concatenate((pairs.mirrored, flipped)),
     )
-    return Pairs(*(np.concatenate(column) for column in columns))
 
 
 _Bools = npt.NDArray[np.bool_]

@@ -14,7 +14,7 @@ from gancli.curate.options import FLAGS, CurateOptions
 from gancli.curate.pool import Failure
 from gancli.curate.quality import odd_sizes
 from gancli.curate.rendering import RenderItem
-from gancli.curate.sources import Source
+from gancli.curate.sources import UNLABELLED, Source
 from gancli.manifest import new_row
 
 __all__ = ["Selection", "select"]
@@ -70,6 +70,9 @@ def select(
             split = "held-out" if index in held_out else "train"
             row.update(status="ok", reason=None, split=split, file=_file_name(fact.sha256, taken))
             rows.extend(_add_items(row, source, decided[index], options, items))
+    if any(row["label"] for row in rows if row["status"] == "ok"):
+        for row in rows:
+            row["label"] = row["label"] or UNLABELLED
     shown = [facts[index] for index in kept]
     return Selection(rows=rows, items=items, channels=_channels(shown, options), lookalikes=lookalikes, kept=shown)
 

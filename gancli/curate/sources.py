@@ -13,9 +13,10 @@ from gancli.images import IMAGE_SUFFIXES, list_images
 from gancli.manifest import MANIFEST, read_manifest
 from gancli.text import clean
 
-__all__ = ["REVIEW", "Source", "collect_sources", "is_raw_set"]
+__all__ = ["REVIEW", "UNLABELLED", "Source", "collect_sources", "is_raw_set"]
 
 REVIEW = "review.jsonl"
+UNLABELLED = "unlabelled"  # the class of what has none where others have one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +58,7 @@ def collect_sources(inputs: Sequence[Path]) -> tuple[list[Source], list[str]]:
             f"No images found in {where} (looked for {looked}). Run 'gan scrape \"…\"' or point at another folder."
         )
     if any(source.label for source in sources):
-        sources = [
-            source if source.label else Source(**{**source.__dict__, "label": "unlabelled"}) for source in sources
-        ]
+        sources = [source if source.label else Source(**{**source.__dict__, "label": UNLABELLED}) for source in sources]
     return sources, notes
 
 

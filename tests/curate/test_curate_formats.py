@@ -125,6 +125,18 @@ def test_a_review_changes_only_what_it_decided(classes: Path) -> None:
     assert json.loads((done.path / "dataset.json").read_text())["label_names"] == ["cat", "dog", "fox"]
 
 
+def test_one_label_in_a_set_without_classes_gives_the_others_a_class(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for seed in range(4):
+        noise(seed).save(tmp_path / "in" / f"{seed}.png")
+    first = make(tmp_path / "in", format="zip")
+    append_decision(first.path / "review.jsonl", first.rows[1]["sha256"], {"label": "peak"})
+    done = make(tmp_path / "in", format="zip")
+    dataset = json.loads((done.path / "dataset.json").read_text())
+    assert dataset["label_names"] == ["peak", "unlabelled"]
+    assert sorted(number for _, number in dataset["labels"]) == [0, 1, 1, 1]
+
+
 def test_decisions_of_another_set_and_torn_lines_are_told_and_ignored(classes: Path) -> None:
     first = make(classes)
     append_decision(first.path / "review.jsonl", "0" * 64, {"decision": "reject"})

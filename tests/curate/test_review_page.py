@@ -47,8 +47,10 @@ class Running:
 
     def end(self) -> str:
         assert self.process.stderr is not None
-        self.process.stderr.read()
-        out, _ = self.process.communicate(timeout=120)
+        assert self.process.stdout is not None
+        said = self.process.stderr.read()
+        out = self.process.stdout.read()
+        assert self.process.wait(timeout=120) == 0, said
         return str(out).strip()
 
     def kill(self) -> None:
@@ -217,7 +219,7 @@ def test_a_review_by_keyboard_reaches_the_set(server: Running, page: Any, photos
     again.get_by_role("button", name="Finish").click()
     again.locator("#finish-box").get_by_role("button", name="Finish").click()
     again.wait_for_selector(".ended")
-    assert server.end() == "photos-48"
+    assert Path(server.end()).name == "photos-48"
     manifest = [json.loads(line) for line in (photos.parent / "photos-48" / "manifest.jsonl").read_text().splitlines()]
     by_name = {row["source"]: row for row in manifest}
     assert by_name["00.png"]["reason"] == "rejected by you"
