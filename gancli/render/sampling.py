@@ -11,7 +11,7 @@ import copy
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from gancli.models.load import LoadedGenerator
 
 __all__ = ["chunk_size", "latent", "latents", "pick_labels", "render", "render_points", "run_chunks", "to_uint8"]
+
+_T = TypeVar("_T")
 
 
 def latent(seed: int, latent_dim: int) -> Tensor:
@@ -69,8 +71,7 @@ def render(
     `labels` are classes int64 [N], or weights of the classes fp32 [N, K] to blend them. `truncation`: see
     `gancli.render.truncation`. Equal latents give equal bytes on one device, whatever N, order and thread count.
     """
-    for images in _forward(loaded, z, labels, truncation):
-        yield to_uint8(images)
+    return _forward(loaded, z, labels, truncation, to_uint8)
 
 
 def render_points(
@@ -78,7 +79,7 @@ def render_points(
 ) -> npt.NDArray[np.float32]:
     """The points of latents `z` [N, latent_dim] of a toy: fp32 [N, 2] in the toy's own units."""
     scale = float(loaded.data_card.get("scale", 1.0))
-    parts = [points.float().cpu().numpy() * scale for points in _forward(loaded, z, labels, truncation)]
+    parts = [points * scale for points in _forward(loaded, z, labels, truncation, _to_numbers)]
     joined: npt.NDArray[np.float32] = (
         np.concatenate(parts).astype(np.float32) if parts else np.empty((0, 2), np.float32)
     )
@@ -95,7 +96,15 @@ def chunk_size(width: int, height: int, device: torch.device) -> int:
     return size
 
 
-def _forward(loaded: LoadedGenerator, z: Tensor, labels: Tensor | None, truncation: float) -> Iterator[Tensor]:
+def _to_numbers(values: Tensor) -> npt.NDArray[np.float32]:
+    numbers: npt.NDArray[np.float32] = values.float().cpu().numpy()
+    return numbers
+
+
+def _forward(
+    loaded: LoadedGenerator, z: Tensor, labels: Tensor | None, truncation: float, finish: Callable[[Tensor], _T]
+) -> Iterator[_T]:
+    """The generator's output for `z` in chunks, each finished where it was computed."""
     from gancli.render.truncation import truncated
 
     module = loaded.module
@@ -104,16 +113,16 @@ def _forward(loaded: LoadedGenerator, z: Tensor, labels: Tensor | None, truncati
     module = truncated(module, truncation, loaded.config.latent_dim, loaded.config.num_classes)
     size = chunk_size(*loaded.config.size, loaded.device)
 
-    def compute(start: int) -> Tensor:
+    def compute(start: int) -> _T:
         part = _padded(z[start : start + size].float(), size).to(loaded.device)
         classes = None if labels is None else _padded(labels[start : start + size], size).to(loaded.device)
         images: Tensor = module(part, classes)
-        return images[: min(size, len(z) - start)]
+        return finish(images[: min(size, len(z) - start)])
 
     yield from run_chunks(compute, range(0, len(z), size), loaded.device)
 
 
-def run_chunks(compute: Callable[[int], Tensor], starts: Sequence[int], device: torch.device) -> Iterator[Tensor]:
+def run_chunks(compute: Callable[[int], _T], starts: Sequence[int], device: torch.device) -> Iterator[_T]:
     """`compute` of each start, in order, without gradients and in true fp32.
 
     On the CPU each chunk is computed by one thread, as many side by side as torch has threads; at most one chunk more
@@ -126,7 +135,7 @@ def run_chunks(compute: Callable[[int], Tensor], starts: Sequence[int], device: 
             yield result
         return
     workers = max(1, min(torch.get_num_threads(), len(starts)))
-    pending: deque[Future[Tensor]] = deque()
+    pending: deque[Future[_T]] = deque()
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             for start in starts:
@@ -140,7 +149,7 @@ def run_chunks(compute: Callable[[int], Tensor], starts: Sequence[int], device: 
                 future.cancel()
 
 
-def _compute_alone(compute: Callable[[int], Tensor], start: int) -> Tensor:
+def _compute_alone(compute: Callable[[int], _T], start: int) -> _T:
     with torch.inference_mode():
         return compute(start)
 
