@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gancli.metrics.rows import THRESHOLDS, Row, Thresholds, kimg_of, tick_of, value_of, why_collapsed
+from gancli.metrics.rows import THRESHOLDS, Row, Thresholds, is_finite_row, kimg_of, tick_of, value_of, why_collapsed
 
 __all__ = ["best_tick"]
 
@@ -29,7 +29,7 @@ def best_tick(rows: Sequence[Row], *, planned_kimg: float | None = None, limits:
     marks = [
         _Mark.of(rows[: index + 1], limits)
         for index, row in enumerate(rows)
-        if 0 < kimg_of(row) >= _EARLIEST * planned and value_of(row, "coverage") is not None
+        if 0 < kimg_of(row) >= _EARLIEST * planned and value_of(row, "coverage") is not None and is_finite_row(row)
     ]
     if not marks:
         return None

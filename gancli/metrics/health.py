@@ -37,6 +37,7 @@ Pairs = Callable[[int], tuple[Tensor, Tensor]]
 
 _NUDGE = 0.25  # distance of a nudged latent, in mean distances of two independent ones
 _NUM_PAIRS = 32
+_NUM_JUDGED = 128  # pictures of each kind that the discriminator is asked about
 _MAX_REFERENCE = 2000  # reals that statistics of the set are taken from
 _MAX_SEARCHED = 4000  # reals that copies are looked for in
 
@@ -71,7 +72,7 @@ class HealthMonitor:
         *,
         seed: int,
         device: torch.device | str,
-        num_fakes: int = 256,
+        num_fakes: int = 160,
         centres: Tensor | None = None,
         sigma: float | None = None,
     ) -> None:
@@ -91,9 +92,9 @@ class HealthMonitor:
         self._before: Tensor | None = None
         self._measure_reals(reals)
         self.distinct_images = _count_distinct(reals)
-        # What the discriminator thinks of pictures it trains on and of others is asked of equally many at most.
-        self._train = _evenly(reals, self.num_fakes)
-        self._held_out = None if held_out is None or len(held_out) == 0 else _evenly(held_out, self.num_fakes)
+        # The discriminator is asked about equally many of each kind at most.
+        self._train = _evenly(reals, _NUM_JUDGED)
+        self._held_out = None if held_out is None or len(held_out) == 0 else _evenly(held_out, _NUM_JUDGED)
 
     def continue_from(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Takes the last histogram from the log, so that a resumed run measures what an unbroken one would."""

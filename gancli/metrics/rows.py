@@ -34,9 +34,9 @@ class Thresholds:
     patience: float = 0.3  # share in which a measure that still rises is given time
     diversity: float = 0.2
     coverage: float = 0.5
-    overlap: float = 0.33
+    overlap: float = 0.47
     rank: float = 0.1
-    doubles: float = 0.8  # near-duplicates, beyond those of the reals
+    doubles: float = 0.5  # near-duplicates, beyond those of the reals
     sensitivity: float = 0.05
     noise_distance: float = 1.6  # median distance of the fakes to the reals, in the reals' own
     roughness: float = 1.8  # differences of neighbouring pixels, in those of the reals
