@@ -12,6 +12,7 @@ import torch
 
 from gancli.config import TrainOptions
 from gancli.metrics.advice import advise
+from gancli.metrics.health import HealthMonitor
 from gancli.models.checkpoint import read_checkpoint
 from gancli.training.iteration import Iteration
 from gancli.training.rescue import next_cure
@@ -37,22 +38,41 @@ def options(photo_folder: Path) -> TrainOptions:
     )
 
 
+WELL = {
+    "diversity": 0.9,
+    "coverage": 1.0,
+    "raw_diversity": 0.9,
+    "raw_coverage": 1.0,
+    "cluster_overlap": 0.9,
+    "near_duplicates": 0.0,
+    "latent_sensitivity": 1.0,
+    "distance_to_reals": 1.0,
+    "roughness": 1.0,
+    "effective_rank": 0.9,
+}
+SICK = WELL | {
+    "diversity": 0.01,
+    "coverage": 0.1,
+    "cluster_overlap": 0.1,
+    "near_duplicates": 1.0,
+    "effective_rank": 0.02,
+}
+
+
 def plant(monkeypatch: pytest.MonkeyPatch, cures: tuple[dict[str, Any], ...]) -> None:
-    """From .5 kimg on every picture is the same one, until the config holds one of `cures`."""
-    whole = Iteration.run
+    """From .5 kimg on the measures are a collapse's, until the config holds one of `cures`; the rest is as it is."""
+    run, measure, sick = Iteration.run, HealthMonitor.measure, [False]
 
-    def sick(self: Iteration, progress: float) -> None:
-        whole(self, progress)
+    def step(self: Iteration, progress: float) -> None:
+        run(self, progress)
         is_well = any(all(getattr(self.config, k) == v for k, v in cure.items()) for cure in cures)
-        for net in (self.state.generator, self.state.generator_ema):
-            first = next(net.parameters())
-            if self.state.nimg > 500 and not is_well:
-                first.data.zero_()
-            elif is_well or self.state.nimg <= 500:
-                # what a few steps of an untrained network cannot give: pictures as different as the real ones
-                torch.nn.init.normal_(first.data, std=0.7)
+        sick[0] = self.state.nimg > 500 and not is_well
 
-    monkeypatch.setattr(Iteration, "run", sick)
+    def planted(self: HealthMonitor, *args: Any, **kwargs: Any) -> Any:
+        return measure(self, *args, **kwargs) | (SICK if sick[0] else WELL)
+
+    monkeypatch.setattr(Iteration, "run", step)
+    monkeypatch.setattr(HealthMonitor, "measure", planted)
 
 
 def notes(session: Session) -> list[str]:
