@@ -23,6 +23,7 @@ __all__ = ["NUM_POINTS", "NUM_STACKS", "pacgan_figures", "stacked_figures", "tra
 NUM_POINTS = 2500
 NUM_STACKS = 26_000
 _EPOCHS = 3
+_LEAST_STEPS = 1200
 _NEEDED_ACCURACY = 0.97
 
 
@@ -82,7 +83,7 @@ def train_digit_classifier(images: Tensor, labels: Tensor, *, seed: int = 0) -> 
         split = len(images) * 5 // 6
         network = _classifier()
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-        rounds = max(_EPOCHS, math.ceil(1200 * 128 / split))
+        rounds = max(_EPOCHS, math.ceil(_LEAST_STEPS * 128 / split))
         for _ in range(rounds):
             for batch in torch.split(order[:split][torch.randperm(split)], 128):
                 loss = functional.cross_entropy(network(_unit(images[batch])), labels[batch])

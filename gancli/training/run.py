@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import sys
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ from gancli.files import append_json_line, make_folder, read_json_lines, write_j
 from gancli.models.checkpoint import Checkpoint, link_or_copy, read_checkpoint, write_checkpoint
 from gancli.text import clean, slug
 
-__all__ = ["RunFolder", "find_equal_run", "run_name"]
+__all__ = ["RunFolder", "find_equal_run", "is_unborn", "run_name"]
 
 
 def run_name(config: TrainConfig) -> str:
@@ -44,6 +45,17 @@ def find_equal_run(config: TrainConfig, folder: Path) -> RunFolder | None:
                 if run.config() == config:
                     return run
     return None
+
+
+def is_unborn(folder: Path) -> bool:
+    """Is `folder` empty, or what a run leaves that ended before its config.json was whole?"""
+    if not folder.is_dir():
+        return False
+    for path in folder.iterdir():
+        is_empty_room = path.name in ("samples", "checkpoints") and path.is_dir() and not any(path.iterdir())
+        if not (is_empty_room or path.name == ".lock" or re.fullmatch(r"\.config\.json\..*\.part", path.name)):
+            return False
+    return True
 
 
 class RunFolder:

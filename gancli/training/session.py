@@ -21,7 +21,7 @@ from gancli.training.loop import is_finished, train_loop
 from gancli.training.plan import Plan, make_plan
 from gancli.training.ranks import ALONE, Ranks
 from gancli.training.repeat import as_before, read_config
-from gancli.training.run import RunFolder, find_equal_run, run_name
+from gancli.training.run import RunFolder, find_equal_run, is_unborn, run_name
 from gancli.training.state import State
 from gancli.training.ticks import Tick
 
@@ -118,7 +118,7 @@ def open_session(
         config = grown_config(config, parent)
     if like is not None and before is not None and _has_other_pixels(before, config):
         notes.append(f"the data have changed since '{clean(like)}': other pixels, so the run will differ")
-    if folder is not None and existing is None and folder.exists() and any(folder.iterdir()):
+    if folder is not None and existing is None and folder.exists() and not is_unborn(folder):
         raise ConfigError(f"'{clean(folder)}' is there already and is no run. Name another folder with -o.")
     if existing is None and folder is None:
         existing = find_equal_run(config, RUNS)

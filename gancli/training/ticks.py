@@ -59,8 +59,9 @@ class Reporter:
         row = self._row(tally, clock)
         self.rows.append(row)
         self.samples.write(self.state.generator_ema, self.run.path / "samples", self.state.nimg)
-        self.save(extra)
+        # The row first: one that no checkpoint knows is dropped and done again, one that is missing stays missing.
         self.run.append(row)
+        self.save(extra)
         if self._board is not None:
             self._board.add(row)
         verdict = self.judge()

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from gancli.errors import DataError, UsageError
+from gancli.metrics import protocols
 from gancli.metrics.evaluation import compare, evaluate_images, find_copies, wilson
 from gancli.metrics.extractors import discriminator_extractor, inception_extractor, random_extractor
 from gancli.metrics.protocols import pacgan_figures, stacked_figures, train_digit_classifier
@@ -219,7 +220,8 @@ def _digits(n: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.slow
-def test_stacked_digits_are_counted_by_triples() -> None:
+def test_stacked_digits_are_counted_by_triples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocols, "_LEAST_STEPS", 150)
     images, labels = _digits(1200, 0)
     classifier, accuracy = train_digit_classifier(images, labels)
     assert accuracy > 0.97
