@@ -413,7 +413,8 @@ def _crop_box(
     """The largest box of the shape of `size` inside `source`; `at_x`, `at_y` in 0..1 say where its slack lies."""
     scale = min(source[0] / size[0], source[1] / size[1])
     width, height = size[0] * scale, size[1] * scale
-    left, top = (source[0] - width) * at_x, (source[1] - height) * at_y
+    # 38 · (21 / 38) is a hair more than 21: no box may begin before the picture does.
+    left, top = max(0.0, (source[0] - width) * at_x), max(0.0, (source[1] - height) * at_y)
     return left, top, min(left + width, source[0]), min(top + height, source[1])
 
 

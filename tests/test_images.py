@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
@@ -191,6 +191,7 @@ def test_near_px_decodes_a_large_jpeg_small_but_never_smaller() -> None:
     st.sampled_from(["crop", "pad", "stretch", "smart"]),
     st.sampled_from(["L", "RGB", "RGBA"]),
 )
+@example((21, 1), (38, 1), "crop", "L")
 def test_fit_gives_exactly_the_size(source: tuple[int, int], size: tuple[int, int], fit: str, mode: str) -> None:
     assert fit_image(Image.new(mode, source, 128 if mode == "L" else "red"), size, fit=fit).size == size
 
