@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_report", "report"]
 
-NUM_COMPARED = 256
+NUM_PAIRS = 256  # pictures among which the nearest to a training image are looked for
 
 
 def report(
@@ -40,14 +40,13 @@ def report(
         path = path.parent
     if out is not None and out.exists():
         raise GanError(f"-o '{clean(out)}' exists. Choose another name; without -o the run's own report is rebuilt.")
-    target, plots = make_report(path, output, with_pairs=pairs, target=out)
+    target, plots = make_report(path, output, num_pairs=NUM_PAIRS if pairs else 0, target=out)
     output.artefact(target, plots=[str(plot) for plot in plots], bytes=target.stat().st_size)
 
 
-def make_report(
-    run: Path, output: Output, *, with_pairs: bool = True, target: Path | None = None
-) -> tuple[Path, list[Path]]:
-    """Builds the page and the plots of `run`; returns their paths."""
+def make_report(run: Path, output: Output, *, num_pairs: int, target: Path | None = None) -> tuple[Path, list[Path]]:
+    """Builds the page and the plots of `run`; returns their paths. The nearest training images are looked for among
+    `num_pairs` new pictures; 0: they are left out."""
     from gancli.render.report import read_run, write_report
     from gancli.render.report_plots import draw_plots
 
@@ -55,10 +54,10 @@ def make_report(
     best = record.verdict.get("best_tick")
     plots = draw_plots(record.rows, run / "plots", best_tick=best if isinstance(best, int) else None)
     output.detail(plural(len(plots), "plot"))
-    return write_report(record, _pairs(record, output) if with_pairs else None, target=target), plots
+    return write_report(record, _pairs(record, num_pairs, output) if num_pairs else None, target=target), plots
 
 
-def _pairs(record: RunRecord, output: Output) -> PairPicture | None:
+def _pairs(record: RunRecord, count: int, output: Output) -> PairPicture | None:
     """The pictures most like a training image beside it; None, with a note, where the data or the network is gone."""
     if record.config.get("config", {}).get("channels") == 2 and record.config["config"].get("size") == [0, 0]:
         return None
@@ -66,7 +65,7 @@ def _pairs(record: RunRecord, output: Output) -> PairPicture | None:
     from gancli.render.report import PairPicture
 
     try:
-        png, share, count = nearest_pairs(record.path, NUM_COMPARED)
+        png, share, count = nearest_pairs(record.path, count)
     except GanError as error:
         output.note(f"no nearest training images: {clean(error, 200)}")
         return None

@@ -15,7 +15,7 @@ from gancli.cli.options import DATA_PANEL, DeviceOption, JsonOption, OutOption, 
 from gancli.cli.output import Output
 from gancli.cli.panel import watch
 from gancli.config import TrainOptions
-from gancli.errors import UsageError
+from gancli.errors import TrainingError, UsageError
 from gancli.text import clean
 
 if TYPE_CHECKING:
@@ -231,19 +231,29 @@ def _follow(session: Session) -> None:
 
 
 def run_session(session: Session, output: Output) -> None:
-    """Plan, training with a line a tick, verdict, path; stops cleanly at Ctrl-C or SIGTERM with the state saved."""
+    """Plan, training with a line a tick, report, verdict, path; stops cleanly at Ctrl-C or SIGTERM, the state saved."""
     from gancli.cli.stopping import Stopper
 
     if session.finished:
         output.note(f"This run is finished already: {clean(session.run.path)}. Give another length to go on.")
+        if not (session.run.path / "report.html").is_file():
+            _draw_report(session, output)
         output.artefact(session.run.path, finished=True)
         return
     show_plan(session, output)
     last = None
-    with Stopper() as stopper, watch(session, output) as show:
-        for tick in session.ticks(stopper):
-            last = tick
-            show(tick)
+    with Stopper() as stopper:
+        try:
+            with watch(session, output) as show:
+                for tick in session.ticks(stopper):
+                    last = tick
+                    show(tick)
+        except TrainingError:
+            if last is not None:
+                _draw_report(session, output)
+            raise
+        if last is not None:
+            _draw_report(session, output, with_pairs=not stopper.stopped)
     figures: dict[str, Any] = {}
     if last is not None:
         verdict = last.verdict
@@ -257,6 +267,26 @@ def run_session(session: Session, output: Output) -> None:
     output.artefact(session.run.path, **figures)
     if stopper.stopped:
         raise typer.Exit(130)
+
+
+def _draw_report(session: Session, output: Output, *, with_pairs: bool = True) -> None:
+    """report.html and plots/ of the run as it stands. They can be drawn anew at any time: a failure costs nothing."""
+    from gancli.cli.report import make_report
+
+    path = session.run.path
+    if not (path / "log.jsonl").is_file():
+        return
+    # Sampling is several times as fast as training, so this is a second or two on any machine.
+    num_pairs = max(32, min(256, round(2 * session.engine.images_per_s))) if with_pairs else 0
+    try:
+        make_report(path, output, num_pairs=num_pairs)
+    except Exception as error:  # noqa: BLE001 — hours of training do not fail for a picture
+        output.warn(
+            f"The report could not be drawn ({clean(error, 200)}). Everything else is saved, and "
+            f"'gan report {clean(path)}' tries again."
+        )
+    else:
+        output.note(f"report: {clean(path)}/report.html")
 
 
 def show_plan(session: Session, output: Output) -> None:
