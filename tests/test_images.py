@@ -17,7 +17,6 @@ from gancli.images import (
     ImageError,
     fit_image,
     has_alpha,
-    has_color,
     is_grey,
     list_images,
     read_image,
@@ -218,7 +217,7 @@ def test_smart_crop_follows_what_is_to_be_seen() -> None:
 
 def test_grey_is_told_from_colour_by_pixels_and_not_by_mode() -> None:
     assert is_grey(ramp().convert("L").convert("RGB"))
-    assert has_color(ramp())
+    assert not is_grey(ramp())
 
 
 def test_listing_skips_hidden_files_and_survives_loops(tmp_path: Path) -> None:
