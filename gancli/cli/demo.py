@@ -47,10 +47,8 @@ def demo(
     images = way.run("curate", raw, "--size", str(size), "-o", str(out / f"landscapes-{size}"))
     length = ("--kimg", f"{kimg:g}", "--minutes", f"{minutes:g}", "--tick-kimg", f"{kimg / 12:g}")
     run = way.run("train", images, *_RECIPE, *length, "--seed", str(seed), "-o", str(out / f"run-{size}"))
-    # best.pt holds the tick of the widest coverage, and so young a generator still gets sharper after that one.
-    last = str(Path(run) / "last.pt")
-    pictures = way.run("sample", last, "-n", str(_NUM_SAMPLES))
-    walk = way.run("interpolate", last, "--grid", "2x3", "--frames", "20", "--easing", "smooth")
+    pictures = way.run("sample", run, "-n", str(_NUM_SAMPLES))
+    walk = way.run("interpolate", run, "--grid", "2x3", "--frames", "20", "--easing", "smooth")
     moving = way.run("gif", walk, "--size", "480")
     training = way.run("gif", run, "--caption", "--size", "480")
     kinds = _kinds(Path(pictures))

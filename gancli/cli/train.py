@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gancli.cli.inputs import TRAINING_SET, input_path
 from gancli.cli.options import DATA_PANEL, DeviceOption, JsonOption, OutOption, QuietOption, VerboseOption
 from gancli.cli.output import Output
-from gancli.cli.panel import watch
+from gancli.cli.session import follow, plan_lines, run_session, show_plan
 from gancli.config import TrainOptions
-from gancli.errors import TrainingError, UsageError
+from gancli.errors import UsageError
 from gancli.text import clean
-
-if TYPE_CHECKING:
-    from gancli.training.session import Session
 
 LENGTH = "Length (the first reached ends)"
 NUMBERS = "Numbers (default: the recipe's)"
@@ -213,108 +208,12 @@ def train(
             say=output.detail,
         )
         if not ranks.is_first:
-            _follow(session)
+            follow(session)
         elif dry_run:
             show_plan(session, output)
-            output.answer(session.plan.figures if json_ else "\n".join(_plan_lines(session)))
+            output.answer(session.plan.figures if json_ else "\n".join(plan_lines(session)))
         else:
             run_session(session, output)
-
-
-def _follow(session: Session) -> None:
-    """Another process than the first: it trains along and leaves speaking and writing to that one."""
-    from gancli.cli.stopping import Stopper
-
-    with Stopper() as stopper:
-        for _ in session.ticks(stopper):
-            pass
-
-
-def run_session(session: Session, output: Output) -> None:
-    """Plan, training with a line a tick, report, verdict, path; stops cleanly at Ctrl-C or SIGTERM, the state saved."""
-    from gancli.cli.stopping import Stopper
-
-    if session.finished:
-        output.note(f"This run is finished already: {clean(session.run.path)}. Give another length to go on.")
-        if not (session.run.path / "report.html").is_file():
-            _draw_report(session, output)
-        output.artefact(session.run.path, finished=True)
-        return
-    show_plan(session, output)
-    last = None
-    with Stopper() as stopper:
-        try:
-            with watch(session, output) as show:
-                for tick in session.ticks(stopper):
-                    last = tick
-                    show(tick)
-        except TrainingError:
-            if last is not None:
-                _draw_report(session, output)
-            raise
-        if last is not None:
-            _draw_report(session, output, with_pairs=not stopper.stopped)
-    figures: dict[str, Any] = {}
-    if last is not None:
-        verdict = last.verdict
-        output.note(f"verdict: {verdict.verdict}. {verdict.evidence}")
-        for line in verdict.advice:
-            output.note(f"  try: {line}")
-        output.note(f"best.pt is tick {verdict.best_tick or last.row['tick']} of {last.row['tick']}")
-        figures = {"kimg": last.row["kimg"], "verdict": verdict.verdict, "seconds": last.row["seconds"]}
-    if stopper.stopped:
-        output.note("Stopped; everything is saved. The same command again continues.")
-    output.artefact(session.run.path, **figures)
-    if stopper.stopped:
-        raise typer.Exit(130)
-
-
-def _draw_report(session: Session, output: Output, *, with_pairs: bool = True) -> None:
-    """report.html and plots/ of the run as it stands. They can be drawn anew at any time: a failure costs nothing."""
-    from gancli.cli.report import make_report
-
-    path = session.run.path
-    if not (path / "log.jsonl").is_file():
-        return
-    # Sampling is several times as fast as training, so this is a second or two on any machine.
-    num_pairs = max(32, min(256, round(2 * session.engine.images_per_s))) if with_pairs else 0
-    try:
-        make_report(path, output, num_pairs=num_pairs)
-    except Exception as error:  # noqa: BLE001 — hours of training do not fail for a picture
-        output.warn(
-            f"The report could not be drawn ({clean(error, 200)}). Everything else is saved, and "
-            f"'gan report {clean(path)}' tries again."
-        )
-    else:
-        output.note(f"report: {clean(path)}/report.html")
-
-
-def show_plan(session: Session, output: Output) -> None:
-    """The plan on stderr, warnings and notes after it."""
-    for line in _plan_lines(session):
-        output.note(line)
-    if (unused := _unused_gpus(session)) is not None:
-        output.note(unused)
-    for note in session.notes:
-        output.warn(note)
-    for warning in session.plan.warnings:
-        output.warn(warning)
-
-
-def _unused_gpus(session: Session) -> str | None:
-    """How to use all of several GPUs, where this run uses one of them."""
-    import torch
-
-    count = torch.cuda.device_count() if session.engine.device.startswith("cuda") else 0
-    if session.ranks.world > 1 or count < 2:
-        return None
-    command = f"torchrun --nproc-per-node {count} -m gancli {shlex.join(sys.argv[1:])}"
-    return f"{count} GPUs are here and this run uses one. All of them: {clean(command, 1000)}"
-
-
-def _plan_lines(session: Session) -> list[str]:
-    what = "plan" if session.is_new else "plan (continuing)"
-    return [what, *(f"  {name:<9}{text}" for name, text in session.plan.lines)]
 
 
 def _given(context: typer.Context) -> set[str]:

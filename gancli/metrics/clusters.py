@@ -6,11 +6,13 @@ blurred picture stays in its cluster: a generator that is not sharp yet is not a
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Clusters", "cluster_change", "fit_clusters", "number_of_clusters", "spread_over"]
+__all__ = ["Clusters", "Spread", "cluster_change", "fit_clusters", "number_of_clusters", "spread_over"]
 
 _ROUNDS = 30
 # A cluster that should get fewer fakes than this may miss out by chance alone (e^-4 = 2 %), so it is not counted.
@@ -61,28 +63,45 @@ def fit_clusters(points: Tensor, k: int, seed: int) -> Clusters:
     return clusters
 
 
-def spread_over(shares: Tensor, counts: Tensor) -> tuple[float, float, float]:
+class Spread(NamedTuple):
     """How fakes spread over the reals' clusters.
 
-    Args:
-        shares: share of the reals in each cluster [k], summing to 1.
-        counts: number of fakes in each [k].
-
-    Returns:
-        coverage (share of the countable clusters with at least a quarter of their due), entropy of the fakes'
-        histogram relative to that of the reals, and overlap (sum of the smaller share: 1 is the same histogram).
+    `coverage` is the share of the countable clusters with at least a quarter of their due, `coverage_error` its
+    standard error from drawing the fakes anew. `entropy` is that of the fakes' histogram relative to that of the
+    reals; `overlap` sums the smaller shares: 1 is the same histogram.
     """
+
+    coverage: float
+    coverage_error: float
+    entropy: float
+    overlap: float
+
+
+def spread_over(shares: Tensor, counts: Tensor) -> Spread:
+    """How `counts` [k] fakes spread over clusters with the `shares` [k] of the reals, which sum to 1."""
     total = int(counts.sum())
     if total == 0:
-        return 0.0, 0.0, 0.0
+        return Spread(0.0, 0.0, 0.0, 0.0)
     fakes = counts.double() / total
     countable = shares * total >= _MIN_EXPECTED
     if not bool(countable.any()):
         countable = shares > 0
-    covered = (fakes >= _COVERED * shares) & (counts > 0) & countable
+    need = (_COVERED * shares * total).ceil().clamp_min(1)
+    covered = (counts >= need) & countable
     reals_entropy = _entropy(shares)
-    ratio = _entropy(fakes) / reals_entropy if reals_entropy > 0 else 1.0
-    return float(covered.sum() / countable.sum()), ratio, float(torch.minimum(fakes, shares.double()).sum())
+    return Spread(
+        coverage=float(covered.sum() / countable.sum()),
+        coverage_error=_coverage_error(counts[countable], need[countable]),
+        entropy=_entropy(fakes) / reals_entropy if reals_entropy > 0 else 1.0,
+        overlap=float(torch.minimum(fakes, shares.double()).sum()),
+    )
+
+
+def _coverage_error(counts: Tensor, need: Tensor) -> float:
+    """Each count as a Poisson one: how likely another draw of as many fakes falls below what covers the cluster."""
+    mean = counts.double() + 0.5  # a count of 0 leaves it open whether a few in a thousand are there
+    missed = torch.special.gammaincc(need.double(), mean)
+    return float((missed * (1 - missed)).sum().sqrt() / len(counts))
 
 
 def cluster_change(before: Tensor, after: Tensor) -> float:

@@ -12,17 +12,45 @@ from torch import Tensor
 
 from gancli.metrics.features import FeatureSpace, small_pixels, to_float
 
-__all__ = ["CopyFinder", "CopySearch", "double_share", "effective_rank", "leave_one_out", "mean_distance", "nearest"]
+__all__ = [
+    "CopyFinder",
+    "CopySearch",
+    "count_distinct",
+    "double_share",
+    "effective_rank",
+    "leave_one_out",
+    "mean_distance",
+    "nearest",
+]
 
 _NEAR = 0.3  # of the reals' median distance to their nearest neighbour: closer is a near-duplicate
 _COPY = 0.5  # of the distance from the training image to its own nearest neighbour: closer is a copy
 _SIDE = 12  # pixels a side in which blurred copies are looked for
+# Root mean square over 8 by 8 pixels: four levels of 255. Saving anew as a JPEG of quality 60 changes up to 3.9 of
+# them, other photographs of the same kind are 15 and more away.
+_SAME = 4 / 127.5
 _CHUNK = 512
 
 
 def mean_distance(points: Tensor) -> float:
     """Mean distance of all pairs of `points` [n, d], n >= 2."""
     return float(torch.pdist(points).mean())
+
+
+def count_distinct(images: Tensor, most: int = 64) -> int:
+    """How many of `images` uint8 [N, C, H, W] there are when doubles count once; counted up to `most`.
+
+    Doubles, mirrored or not, are equal as 8 by 8 pixels to within what saving anew changes: what a curated set's
+    manifest calls one, and a plain folder cannot tell. Pictures that are only alike are distinct.
+    """
+    parts = [to_float(part) for part in torch.split(images, _CHUNK)]
+    plain = torch.cat([small_pixels(part) for part in parts])
+    mirrored = torch.cat([small_pixels(part.flip(-1)) for part in parts])
+    reach, count = _SAME * plain.shape[1] ** 0.5, 0
+    while len(plain) and count < most:
+        others = torch.minimum((plain - plain[0]).norm(dim=1), (mirrored - plain[0]).norm(dim=1)) > reach
+        plain, mirrored, count = plain[others], mirrored[others], count + 1
+    return count
 
 
 def leave_one_out(points: Tensor) -> Tensor:

@@ -190,9 +190,9 @@ def _modes(sets: _Sets, seed: int) -> dict[str, dict[str, Any]]:
     small = small_pixels(to_float(sets.reals))
     clusters = fit_clusters(small, number_of_clusters(len(small)), seed)
     counts = clusters.histogram(small_pixels(to_float(sets.fakes)))
-    coverage, entropy, overlap = spread_over(clusters.shares, counts)
-    more = {"clusters": len(clusters.centres), "entropy_ratio": entropy, "overlap": overlap}
-    return {"modes": _figure(wilson(coverage, len(clusters.centres)), sets, "8 x 8 pixels", **more)}
+    spread = spread_over(clusters.shares, counts)
+    more = {"clusters": len(clusters.centres), "entropy_ratio": spread.entropy, "overlap": spread.overlap}
+    return {"modes": _figure(wilson(spread.coverage, len(clusters.centres)), sets, "8 x 8 pixels", **more)}
 
 
 def _memorisation(sets: _Sets) -> tuple[dict[str, Any], Pairs]:

@@ -19,6 +19,7 @@ __all__ = [
     "frechet_distance",
     "kernel_distance",
     "mmd_squared",
+    "mmd_with_error",
     "precision_recall",
 ]
 
@@ -54,15 +55,22 @@ def mmd_squared(first: Tensor, second: Tensor) -> float:
 
     Binkowski et al. 2018. Zero in expectation for equal distributions, so it can be negative.
     """
+    return mmd_with_error(first, second)[0]
+
+
+def mmd_with_error(first: Tensor, second: Tensor) -> tuple[float, float]:
+    """`mmd_squared`, and the standard error that it has from drawing `first` anew, n >= 2, `second` being given.
+
+    The error is that of the mean of the projections 2 (E k(x, first) - E k(x, second)), the first order of Hoeffding's
+    decomposition.
+    """
     a, b = first.double(), second.double()
     n, m = len(a), len(b)
-    within_a = _kernel(a, a)
-    within_b = _kernel(b, b)
-    return float(
-        (within_a.sum() - within_a.trace()) / (n * (n - 1))
-        + (within_b.sum() - within_b.trace()) / (m * (m - 1))
-        - 2 * _kernel(a, b).mean()
-    )
+    within_a, within_b = _kernel(a, a), _kernel(b, b)
+    to_own = (within_a.sum(1) - within_a.diagonal()) / (n - 1)
+    to_other = _kernel(a, b).mean(1)
+    value = to_own.mean() + (within_b.sum() - within_b.trace()) / (m * (m - 1)) - 2 * to_other.mean()
+    return float(value), 2 * float((to_own - to_other).std()) / n**0.5
 
 
 def kernel_distance(

@@ -23,9 +23,16 @@ import torch
 from torch import Tensor
 
 from gancli.metrics.clusters import cluster_change, fit_clusters, number_of_clusters, spread_over
-from gancli.metrics.distances import CopySearch, double_share, effective_rank, leave_one_out, mean_distance
+from gancli.metrics.distances import (
+    CopySearch,
+    count_distinct,
+    double_share,
+    effective_rank,
+    leave_one_out,
+    mean_distance,
+)
 from gancli.metrics.features import FeatureSpace, roughness, small_pixels, to_float
-from gancli.metrics.fidelity import mmd_squared
+from gancli.metrics.fidelity import mmd_with_error
 from gancli.metrics.modes import count_modes
 
 __all__ = ["HealthMonitor", "Measures", "Sampler", "discriminator_measures", "nudge"]
@@ -62,7 +69,7 @@ class HealthMonitor:
         num_fakes: fakes measured at each tick from the EMA; a quarter of it from the raw network. Points: 2,500.
         centres: known modes of points [K, 2], with `sigma`, their standard deviation.
 
-    `distinct_images` is how many of the reals differ in at least one pixel, for `judge`.
+    `distinct_images` is how many of the reals are no doubles of another, for `judge`; it is not counted beyond 64.
     """
 
     def __init__(
@@ -91,7 +98,7 @@ class HealthMonitor:
         self._clusters = fit_clusters(self._small, number_of_clusters(len(self._small)), seed)
         self._before: Tensor | None = None
         self._measure_reals(reals)
-        self.distinct_images = _count_distinct(reals)
+        self.distinct_images = len(reals) if self.is_points else count_distinct(_evenly(reals, _MAX_SEARCHED))
         # The discriminator is asked about equally many of each kind at most.
         self._train = _evenly(reals, _NUM_JUDGED)
         self._held_out = None if held_out is None or len(held_out) == 0 else _evenly(held_out, _NUM_JUDGED)
@@ -119,6 +126,7 @@ class HealthMonitor:
         elif self._centres is not None:
             measures |= count_modes(fakes, self._centres, self._sigma)
             measures["coverage"] = _number(measures["modes"]) / len(self._centres)
+            measures["coverage_error"] = None
         if discriminator is not None:
             train, held_out = self._as_input(self._train), self._held_out
             unseen = None if held_out is None else discriminator(self._as_input(held_out))
@@ -134,12 +142,13 @@ class HealthMonitor:
         spread: tuple[str, ...] = (
             "diversity",
             "coverage",
+            "coverage_error",
             "cluster_entropy",
             "cluster_overlap",
             "cluster_change",
             "clusters",
         )
-        spread = (*spread, "raw_diversity", "raw_coverage", "kid", "distance_to_reals")
+        spread = (*spread, "raw_diversity", "raw_coverage", "kid", "kid_error", "distance_to_reals")
         judged = ("d_train", "d_held_out", "d_gap", "d_gap_error", "d_sign", "d_order")
         if self._centres is not None:
             return (*spread, "modes", "high_quality", "reverse_kl", "mode_std", *judged)
@@ -172,21 +181,24 @@ class HealthMonitor:
     def _spread(self, fakes: Tensor, raw: Tensor) -> Measures:
         features, small = self._features(fakes), self._low(fakes)
         counts = self._clusters.histogram(small)
-        coverage, entropy, overlap = spread_over(self._clusters.shares, counts)
+        spread = spread_over(self._clusters.shares, counts)
+        kid, kid_error = mmd_with_error(features, _evenly(self._reals, 1000))
         change = None if self._before is None else cluster_change(self._before, counts)
         self._before = counts
         raw_small = self._low(raw)
         distance = torch.cdist(features, self._reals).min(1).values
         return {
             "diversity": self._diversity(features, small),
-            "coverage": coverage,
-            "cluster_entropy": entropy,
-            "cluster_overlap": overlap,
+            "coverage": spread.coverage,
+            "coverage_error": spread.coverage_error,
+            "cluster_entropy": spread.entropy,
+            "cluster_overlap": spread.overlap,
             "cluster_change": change,
             "clusters": [int(count) for count in counts],
             "raw_diversity": self._diversity(self._features(raw), raw_small),
-            "raw_coverage": spread_over(self._clusters.shares, self._clusters.histogram(raw_small))[0],
-            "kid": mmd_squared(features, _evenly(self._reals, 1000)),
+            "raw_coverage": spread_over(self._clusters.shares, self._clusters.histogram(raw_small)).coverage,
+            "kid": kid,
+            "kid_error": kid_error,
             "distance_to_reals": float(distance.median()) / max(self._near, 1e-9),
         }
 
@@ -266,12 +278,6 @@ def _evenly(items: Tensor, count: int) -> Tensor:
     if len(items) <= count:
         return items
     return items[torch.linspace(0, len(items) - 1, count, device=items.device).round().long()]
-
-
-def _count_distinct(reals: Tensor, enough: int = 1000) -> int:
-    """How many of the reals differ in at least one pixel; of large sets, of the first `enough`, the rest as it is."""
-    first = {picture.cpu().numpy().tobytes() for picture in reals[:enough]}
-    return len(first) + max(0, len(reals) - enough)
 
 
 def _finite_share(images: Tensor) -> float:

@@ -11,6 +11,7 @@ __all__ = [
     "Row",
     "Thresholds",
     "excess",
+    "is_copying_row",
     "is_finite_row",
     "is_noise_row",
     "is_overfit_row",
@@ -36,7 +37,9 @@ class Thresholds:
     coverage: float = 0.5
     overlap: float = 0.47
     rank: float = 0.1
-    doubles: float = 0.5  # near-duplicates, beyond those of the reals
+    doubles: float = 0.8  # near-duplicates, beyond those of the reals; a latent of two numbers makes .6 of its own,
+    some_doubles: float = 0.5  # so these are too many only where coverage is below
+    fair_coverage: float = 0.75
     sensitivity: float = 0.05
     noise_distance: float = 1.6  # median distance of the fakes to the reals, in the reals' own
     roughness: float = 1.8  # differences of neighbouring pixels, in those of the reals
@@ -48,6 +51,7 @@ class Thresholds:
     gap: float = 0.5
     gap_errors: float = 3.0
     tie: float = 0.02  # coverage: one cluster of 25 in one tick of two
+    tie_errors: float = 2.0  # coverage: standard errors of a difference that still are a tie
 
 
 THRESHOLDS = Thresholds()
@@ -110,6 +114,11 @@ def is_overfit_row(row: Row, limits: Thresholds) -> bool:
     return gap is not None and gap >= limits.gap and (error is None or gap >= limits.gap_errors * error)
 
 
+def is_copying_row(row: Row, limits: Thresholds) -> bool:
+    """Are more of the fakes copies of training images than the reals are of each other?"""
+    return (excess(row, "copies") or 0.0) >= limits.copies
+
+
 def percent(share: float) -> str:
     """'42 %'."""
     return f"{100 * share:.0f} %"
@@ -130,7 +139,8 @@ def why_collapsed(row: Row, limits: Thresholds = THRESHOLDS) -> str | None:
     if rank is not None and rank < limits.rank:
         return f"the pictures vary in {percent(rank)} of the directions that the set has"
     doubles = excess(row, "near_duplicates")
-    if doubles is not None and doubles >= limits.doubles and (excess(row, "copies") or 0.0) < limits.copies:
+    most = limits.some_doubles if coverage is not None and coverage < limits.fair_coverage else limits.doubles
+    if doubles is not None and doubles >= most and not is_copying_row(row, limits):
         return f"{percent(doubles)} of the pictures have a near-double among only a few hundred others"
     if sensitivity is not None and sensitivity < limits.sensitivity:
         return "another latent gives the same picture"

@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from gancli.config import TrainConfig
 from gancli.metrics.advice import advise
 from gancli.metrics.best import best_tick
 from gancli.metrics.rows import (
     THRESHOLDS,
     Row,
     Thresholds,
-    excess,
+    is_copying_row,
     is_finite_row,
     is_noise_row,
     is_overfit_row,
@@ -55,6 +56,7 @@ def judge(
     distinct_images: int | None = None,
     planned_kimg: float | None = None,
     held_out: bool = True,
+    config: TrainConfig | None = None,
     limits: Thresholds = THRESHOLDS,
 ) -> Verdict:
     """The verdict after the last of `rows`, the objects of log.jsonl in order.
@@ -64,6 +66,7 @@ def judge(
         distinct_images: of these, how many are not near-duplicates of another; None: all.
         planned_kimg: length of the run; None: the last row's `target_kimg`.
         held_out: does the run hold pictures out? Without, the evidence says what cannot be known.
+        config: the run's; the advice then names no flag that its recipe refuses.
     """
     rows = list(rows)
     planned = planned_kimg or (value_of(rows[-1], "target_kimg") if rows else None) or 0.0
@@ -78,7 +81,14 @@ def judge(
         since_tick=since,
         best_tick=best,
         evidence=evidence,
-        advice=advise(name, best_tick=best, num_images=num_images, held_out=held_out),
+        advice=advise(
+            name,
+            best_tick=best,
+            since_tick=since,
+            num_images=distinct if distinct < limits.min_distinct else num_images,
+            held_out=held_out,
+            config=config,
+        ),
         measures={key: value_of(last, key) for key in last if _is_measure(key)},
     )
 
@@ -143,7 +153,7 @@ def _find_collapse(rows: list[Row], planned: float, limits: Thresholds) -> _Find
 
 
 def _find_memorising(rows: list[Row], planned: float, limits: Thresholds) -> _Finding | None:
-    start = _streak(rows, lambda row: (excess(row, "copies") or 0.0) >= limits.copies)
+    start = _streak(rows, lambda row: is_copying_row(row, limits))
     if start is None or len(rows) - start < 2:
         return None
     share = percent(value_of(rows[-1], "copies") or 0.0)
@@ -182,6 +192,8 @@ def _find_raw_collapse(rows: list[Row], planned: float, limits: Thresholds) -> _
     start = _streak(rows, lambda row: (value_of(row, "raw_diversity") or 1.0) < limits.diversity)
     if start is None or len(rows) - start < 3:
         return None
+    if start == 0 and planned and kimg_of(rows[-1]) <= limits.patience * planned:
+        return None  # it has not opened yet, which is no collapse
     share = percent(value_of(rows[-1], "raw_diversity") or 0.0)
     text = f"The raw network has collapsed already (diversity {share} of the reals'); its average will follow."
     return "collapsing", tick_of(rows[start], start), text

@@ -195,7 +195,8 @@ def _roll_back(run: RunFolder, state: State, reporter: Reporter, extra: dict[str
     draw = state.draw - rescues  # those of --on-collapse are counted by themselves
     checkpoint, _ = run.newest_good()
     if checkpoint is None or draw >= _MOST_ROLLBACKS:
-        advice = advise("diverged", best_tick=None, num_images=reporter.config.num_images, held_out=False)
+        config = reporter.config
+        advice = advise("diverged", best_tick=None, num_images=config.num_images, held_out=False, config=config)
         evidence = f"Losses or weights are not finite at {at / 1000:.1f} kimg, and after {draw} rollbacks again."
         ticks = [row["tick"] for row in reporter.rows]
         verdict: dict[str, Any] = {

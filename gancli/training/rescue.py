@@ -8,6 +8,7 @@ from typing import Any
 from gancli.config import TrainConfig
 from gancli.errors import CheckpointError, TrainingError
 from gancli.files import append_json_line, write_json
+from gancli.metrics.advice import is_too_fast
 from gancli.metrics.rows import kimg_of
 from gancli.metrics.verdict import Verdict
 from gancli.models.checkpoint import read_checkpoint
@@ -86,6 +87,9 @@ def _load(run: RunFolder, state: State, nimg: int) -> None:
 
 def _cures(config: TrainConfig) -> Iterator[tuple[str, dict[str, Any]]]:
     recipe = find_recipe(config.recipe)
+    if is_too_fast(config):
+        own = {"g_lr": recipe.g_lr, "d_lr": recipe.d_lr}
+        yield f"--lr {recipe.g_lr:g} --d-lr {recipe.d_lr:g}", own
     if recipe.r1_gamma is not None and not config.r1_gamma:
         yield "--r1 10", {"r1_gamma": 10.0}
     if recipe.augment is not None and config.augment in (None, "none", "light", "photo") and not config.is_points:

@@ -105,6 +105,7 @@ class Reporter:
             num_images=self.config.num_images,
             distinct_images=self._monitor.distinct_images,
             held_out=self.config.num_held_out > 0,
+            config=self.config,
         )
 
     def _position_of(self, tick: int | None) -> int | None:

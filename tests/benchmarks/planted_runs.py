@@ -6,8 +6,8 @@ known way. The measures are taken by the real monitor from real pictures, so a r
 
     python tests/benchmarks/planted_runs.py FOLDER -o tests/benchmarks/planted_runs.json.gz
 
-measures all cases (about ten minutes on one core) from a folder with `sea`, `alp`, `cliff`, `goldfish`, `monarch` and
-`emoji` sub-folders of pictures and an `mnist` one of IDX files; test_planted_runs.py then judges the rows kept there.
+measures all cases (about ten minutes on one core) from a folder with `sea`, `emoji` and `persian-cat` sub-folders of
+pictures and an `mnist` one of IDX files; test_planted_runs.py then judges the rows kept there.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from torch.nn import functional
 from gancli.metrics.clusters import fit_clusters
 from gancli.metrics.features import small_pixels, to_float
 from gancli.metrics.health import HealthMonitor
+from gancli.painter import landscapes
 
 TICKS = 8
 ONSET = 5
@@ -238,21 +239,23 @@ def run_case(
     planned: float | None = None,
     gap: float = 0.1,
     nan: str = "",
+    raw: Fakes | None = None,
 ) -> Case:
-    """Measures a run that is `before` until ONSET and `after` from then on. `gap`: the discriminator's from ONSET.
+    """Measures a run that is `before` until ONSET and `after` from then on. `gap`: the discriminator's from ONSET;
+    `raw`: what the raw network makes, where its average is better.
 
     What comes before the onset is measured once for all runs of one world: they are one run with several fates.
     """
     is_planted = after is not None or bool(nan) or gap > 0.1
     start = ONSET if is_planted else ticks + 1
-    past = world.cache.setdefault(f"rows of {before.__name__}", [])
+    past = world.cache.setdefault(f"rows of {before.__name__}, {raw and raw.__name__}", [])
     world.monitor.continue_from(past)
     for tick in range(len(past), min(start, ticks + 1)):
-        past.append(_row(world, tick, _untrained if tick == 0 else before))
+        past.append(_row(world, tick, _untrained if tick == 0 else before, raw=raw))
     rows = past[: min(start, ticks + 1)]
     world.monitor.continue_from(rows)
     for tick in range(start, ticks + 1):
-        rows.append(_row(world, tick, after or before, gap, nan))
+        rows.append(_row(world, tick, after or before, gap, nan, raw))
     planned = planned or 2.0 * ticks
     return Case(
         name=name,
@@ -265,9 +268,12 @@ def run_case(
     )
 
 
-def _row(world: World, tick: int, kind: Fakes, gap: float = 0.1, nan: str = "") -> dict[str, Any]:
+def _row(
+    world: World, tick: int, kind: Fakes, gap: float = 0.1, nan: str = "", raw: Fakes | None = None
+) -> dict[str, Any]:
     def sample(n: int, net: str) -> Tensor:
-        return kind(world, tick, n) * (math.nan if nan == "fakes" else 1.0)
+        maker = raw if raw is not None and net == "raw" else kind
+        return maker(world, tick, n) * (math.nan if nan == "fakes" else 1.0)
 
     loss = math.nan if nan == "losses" else 1.0
     measures = world.monitor.measure(
@@ -404,6 +410,8 @@ def healthy(half: str, name: str, make: Callable[[int], World], done: Done) -> I
     for ticks in (1, 2, 4):
         may_be = ["healthy", "starved"]
         yield run_case(f"{name} first {ticks} ticks", half, world, learning, ticks=ticks, planned=60.0, expected=may_be)
+    behind = {"raw": constant, "ticks": 4, "planned": 60.0, "expected": ["healthy", "starved"]}
+    yield run_case(f"{name} raw network behind", half, world, learning, **behind)
     yield run_case(f"{name} one bad tick", half, world, learning, _one_bad_tick)
 
 
@@ -444,18 +452,19 @@ def _sharp(world: World, tick: int, n: int) -> Tensor:
 def all_cases(folder: Path, done: Done, only: Sequence[str] = ()) -> Iterator[Case]:
     """Both halves, without what is `done` (half, name): A is tuned on, B has other data and other seeds.
 
-    `only` names the sets to take; none: all, and the points.
+    `only` names the sets to take, `points` among them; none: all.
     """
     every = (failures, healthy, near_misses)
     plan = [
         ("A", "sea", _folder(folder / "sea"), 1, every),
-        ("B", "emoji", _folder(folder / "emoji", step=4), 50, every),
         ("A", "digits", _digits(folder, None), 2, (failures, near_misses)),
-        ("B", "threes", _digits(folder, 3), 51, (near_misses, healthy, failures)),
-        ("B", "goldfish", _folder(folder / "goldfish"), 52, (near_misses, failures)),
+        ("B", "emoji", _folder(folder / "emoji", first=2, step=4), 150, every),
+        ("B", "sevens", _digits(folder, 7), 151, every),
+        ("B", "persian cat", _folder(folder / "persian-cat"), 152, every),
+        ("B", "painted", _painted(153), 153, every),
     ]
-    for half, seed in (("A", 0), ("B", 50)):
-        if (half, "grid scattered") not in done and not only:
+    for half, seed in (("A", 0), ("B", 150)):
+        if (half, "grid scattered") not in done and (not only or "points" in only):
             yield from _point_cases(half, seed)
     for half, name, images, seed, kinds in plan:
         if only and name not in only:
@@ -471,7 +480,7 @@ def all_cases(folder: Path, done: Done, only: Sequence[str] = ()) -> Iterator[Ca
 
 
 def _point_cases(half: str, seed: int) -> Iterator[Case]:
-    turn = 0.0 if half == "A" else 0.2
+    turn = 0.0 if half == "A" else 0.3
     yield run_points("ring learned", half, ring(turn), 0.02, None, seed=seed)
     yield run_points("grid learned", half, grid(), 0.05, None, seed=seed)
     plants: list[tuple[str, Tensor, float, Callable[..., Tensor], str]] = [
@@ -488,9 +497,14 @@ def _point_cases(half: str, seed: int) -> Iterator[Case]:
 # ---- pictures and files -----------------------------------------------------------------------------------------
 
 
-def _folder(folder: Path, step: int = 1, side: int = 32, limit: int = 480) -> Tensor:
+def _painted(seed: int) -> Tensor:
+    images, _ = landscapes(480, (32, 32), seed)
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+
+
+def _folder(folder: Path, first: int = 0, step: int = 1, side: int = 32, limit: int = 480) -> Tensor:
     images = []
-    for path in sorted(folder.iterdir())[::step][:limit]:
+    for path in sorted(folder.iterdir())[first::step][:limit]:
         with Image.open(path) as image:
             flat = Image.new("RGBA", image.size, "white")
             flat.alpha_composite(image.convert("RGBA"))
@@ -524,7 +538,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True, help="continued where it exists")
-    parser.add_argument("--only", default="", help="sets to take, e.g. sea,emoji")
+    parser.add_argument("--only", default="", help="sets to take, e.g. sea,emoji,points")
     given = parser.parse_args()
     only = tuple(name for name in given.only.split(",") if name)
     torch.set_num_threads(1)

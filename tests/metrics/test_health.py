@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import math
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from gancli.metrics.clusters import cluster_change, fit_clusters, number_of_clusters, spread_over
-from gancli.metrics.distances import CopyFinder, double_share, effective_rank, leave_one_out, mean_distance
+from gancli.metrics.distances import (
+    CopyFinder,
+    count_distinct,
+    double_share,
+    effective_rank,
+    leave_one_out,
+    mean_distance,
+)
 from gancli.metrics.features import FeatureSpace, _Network, roughness, small_pixels, to_float
+from gancli.metrics.fidelity import mmd_with_error
 from gancli.metrics.health import HealthMonitor, Measures, discriminator_measures, nudge
 from gancli.metrics.modes import count_modes, histogram_kl, kl_floor
 
@@ -83,7 +93,7 @@ def test_clusters_of_separate_groups_are_these_groups() -> None:
     clusters = fit_clusters(points, 4, seed=3)
     assert clusters.shares.tolist() == [0.25] * 4
     half = clusters.histogram(points[:100])
-    coverage, entropy, overlap = spread_over(clusters.shares, half)
+    coverage, _, entropy, overlap = spread_over(clusters.shares, half)
     assert (coverage, overlap) == (0.5, 0.5)
     assert entropy == pytest.approx(math.log(2) / math.log(4))
     assert cluster_change(half, clusters.histogram(points[100:])) == 1
@@ -155,6 +165,45 @@ def test_a_copier_is_seen_by_its_copies_alone() -> None:
     assert _number(measures, "copies") == 1
     assert _number(measures, "coverage") == 1
     assert _number(measures, "distance_to_reals") < 0.01
+
+
+def _saved_anew(picture: torch.Tensor, quality: int) -> torch.Tensor:
+    file = io.BytesIO()
+    Image.fromarray(picture.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=quality)
+    return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)
+
+
+def test_doubles_saved_anew_or_mirrored_count_once() -> None:
+    twelve = _pictures(12, 7, side=32)
+    files = torch.stack([_saved_anew(picture, quality) for picture in twelve for quality in (95, 80, 60)])
+    assert count_distinct(files) == 12
+    assert count_distinct(torch.cat([files, files.flip(-1)])) == 12
+    assert HealthMonitor(files, None, seed=0, device="cpu", num_fakes=32).distinct_images == 12
+    assert count_distinct(REALS) == 64
+    assert count_distinct(REALS[:30]) == 30
+
+
+def test_pictures_that_are_only_alike_are_distinct() -> None:
+    draw = np.random.RandomState(3)
+    one = to_float(REALS[:1])
+    alike = one * torch.from_numpy(draw.normal(1, 0.1, (40, 1, 1, 1))).float()
+    alike = ((alike + torch.from_numpy(draw.normal(0, 0.1, (40, 3, 1, 1))).float() + 1) * 127.5).clamp(0, 255)
+    assert count_distinct(alike.to(torch.uint8)) >= 30
+
+
+def test_the_errors_of_coverage_and_kernel_distance_are_those_of_drawing_the_fakes_anew() -> None:
+    draw = np.random.RandomState(0)
+    shares = torch.tensor([0.3, 0.2, 0.2, 0.2, 0.05, 0.05]).double()
+    thin = shares * torch.tensor([1, 1, 1, 1, 0.25, 0.25]).double()
+    spreads = [
+        spread_over(shares, torch.from_numpy(draw.multinomial(160, (thin / thin.sum()).numpy()))) for _ in range(400)
+    ]
+    error = float(np.mean([s.coverage_error for s in spreads]))
+    assert error == pytest.approx(float(np.std([s.coverage for s in spreads])), rel=0.35)
+    reals = torch.from_numpy(draw.standard_normal((500, 8)))
+    found = [mmd_with_error(torch.from_numpy(draw.standard_normal((80, 8))) + 0.3, reals) for _ in range(150)]
+    spread = float(np.std([value for value, _ in found]))
+    assert float(np.mean([error for _, error in found])) == pytest.approx(spread, rel=0.25)
 
 
 def test_modes_that_move_show_as_change() -> None:

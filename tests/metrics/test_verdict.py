@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gancli.metrics.best import best_tick
+from gancli.config import DataFacts, TrainOptions, resolve
+from gancli.metrics.best import best_tick, why_best
 from gancli.metrics.verdict import Verdict, judge
+from gancli.recipes import RECIPES, find_recipe
 
 HEALTHY = {
     "finite": 1.0,
@@ -77,7 +79,9 @@ def test_each_failure_has_its_name_and_the_tick_it_began(sign: dict[str, Any], n
     verdict = _judge([{}] * 6 + [sign] * 4)
     assert (verdict.verdict, verdict.since_tick) == (name, 7)
     assert verdict.evidence.endswith(".")
-    assert any("Go back to tick" in tip for tip in verdict.advice)
+    assert verdict.best_tick is not None
+    assert any("Go back to tick" in tip for tip in verdict.advice) == (verdict.best_tick < 7)
+    assert verdict.best_tick < 7 or name in ("overfitting", "collapsing")  # the pictures are as good as before
 
 
 def test_a_steady_fall_is_seen_before_its_end() -> None:
@@ -113,6 +117,42 @@ def test_fewer_than_twenty_distinct_pictures_are_starved_whatever_they_show() ->
     assert _judge([{}] * 8, num_images=20).verdict == "healthy"
 
 
+def test_starved_of_pictures_is_told_to_collect_and_starved_of_time_to_wait() -> None:
+    (more,) = _judge([{}] * 8, num_images=400, distinct_images=19).advice
+    assert "collect more" in more
+    (longer,) = _judge([{}]).advice
+    assert "longer" in longer
+
+
+def test_a_raw_network_that_has_not_opened_yet_is_not_accused() -> None:
+    closed = {"raw_diversity": 0.1}
+    assert _judge([closed] * 3).verdict == "healthy"
+    assert _judge([closed] * 3 + [{}]).verdict == "healthy"
+    assert _judge([closed] * 6).verdict == "collapsing"
+    assert _judge([{}] + [closed] * 3, planned_kimg=15).verdict == "collapsing"
+
+
+def test_doubles_alone_are_no_collapse_while_the_kinds_are_there() -> None:
+    assert _judge([{"near_duplicates": 0.65, "coverage": 0.95}] * 8).verdict == "healthy"
+    assert _judge([{"near_duplicates": 0.65, "coverage": 0.6}] * 8).verdict == "collapsed"
+    assert _judge([{"near_duplicates": 0.95, "coverage": 0.95}] * 8).verdict == "collapsed"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_advice_names_no_flag_that_the_recipe_refuses(name: str) -> None:
+    is_toy = find_recipe(name).sizes == "points"
+    size, channels = ((0, 0), 2) if is_toy else ((32, 32), 3)
+    facts = DataFacts(
+        spec="x", fingerprint="0", size=size, channels=channels, num_images=300, num_held_out=20, flip=not is_toy
+    )
+    config = resolve(TrainOptions(model=name), facts)
+    for sign in ({"diversity": 0.05}, {"d_gap": 0.8}, {"copies": 0.9}, {"loss_d": math.nan}, {"raw_diversity": 0.05}):
+        for tip in _judge([{}] * 6 + [sign] * 4, config=config).advice:
+            flags = {"--r1": "r1_gamma", "--augment": "augment", "--dropout": "dropout"}
+            for flag, setting in flags.items():
+                assert flag not in tip or getattr(find_recipe(name), setting) is not None, tip
+
+
 def test_copies_and_doubles_that_the_reals_have_too_are_no_fault() -> None:
     alike = {"copies": 0.9, "copies_reals": 0.9, "near_duplicates": 0.9, "near_duplicates_reals": 0.88}
     assert _judge([alike] * 8).verdict == "healthy"
@@ -142,6 +182,31 @@ def test_the_best_tick_has_the_best_smoothed_coverage() -> None:
 def test_ties_go_to_the_smaller_kernel_distance() -> None:
     kids = [0.5, 0.4, 0.2, 0.3, 0.35]
     assert best_tick(_rows([{"coverage": 1.0, "kid": kid} for kid in kids]), planned_kimg=5) == 3
+
+
+def test_what_differs_by_less_than_its_error_ties_and_the_later_tick_wins() -> None:
+    def best(coverages: list[float], coverage_error: float, kids: list[float], kid_error: float) -> int | None:
+        errors = {"coverage_error": coverage_error, "kid_error": kid_error}
+        rows = _rows([{"coverage": c, "kid": k} | errors for c, k in zip(coverages, kids, strict=True)])
+        return best_tick(rows, planned_kimg=6)
+
+    full = [1.0] * 6
+    assert best(full, 0.0, [0.5, 0.30, 0.32, 0.31, 0.33, 0.50], 0.03) == 5
+    assert best(full, 0.0, [0.5, 0.30, 0.34, 0.38, 0.42, 0.46], 0.04) == 3  # no slow slide away from the nearest
+    assert best([1.0, 1.0, 1.0, 0.9, 0.9, 0.9], 0.05, [0.5, 0.4, 0.3, 0.2, 0.1, 0.05], 0.01) == 6
+    assert best([1.0, 1.0, 1.0, 0.9, 0.9, 0.9], 0.01, [0.5, 0.4, 0.3, 0.2, 0.1, 0.05], 0.01) == 3
+
+
+def test_a_copier_is_best_only_while_there_is_no_other() -> None:
+    rows = _rows([{"coverage": 0.8, "kid": 0.5}, {"coverage": 1.0, "kid": 0.1, "copies": 0.9}])
+    assert best_tick(rows, planned_kimg=3) == 1
+
+
+def test_why_a_tick_is_best_is_said_in_its_own_figures() -> None:
+    assert "covers 96 %" in why_best(_rows([{}] * 4), 4)
+    toy = _rows([{"modes": 8.0, "coverage": 1.0, "high_quality": 0.97}] * 2)
+    assert why_best(toy, 2) == "8 modes, 97 % of the points of high quality"
+    assert why_best(toy, 9) == ""
 
 
 def test_no_tick_before_a_tenth_of_the_plan_is_best() -> None:

@@ -157,3 +157,14 @@ def test_every_cure_is_named_by_the_advice(options: TrainOptions, tmp_path: Path
     assert seen[:2] == ["--r1", "--augment"]
     assert seen[-1] == "--lr"
     assert all(flag in tips for flag in seen)
+
+
+def test_a_run_that_learns_too_fast_is_put_back_to_its_recipes_rates_first(
+    options: TrainOptions, tmp_path: Path
+) -> None:
+    config = open_session(replace(options, g_lr=0.01), out=tmp_path / "run").config
+    flag, changes = next_cure(config)
+    assert (flag, changes) == ("--lr 0.0002 --d-lr 0.0002", {"g_lr": 2e-4, "d_lr": 2e-4})
+    tips = advise("collapsed", best_tick=None, num_images=60, held_out=True, config=config)
+    assert tips[0].startswith(flag)
+    assert next_cure(replace(config, **changes))[0] == "--r1 10"
