@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -12,15 +11,15 @@ import typer
 
 from gancli.cli.options import OUTPUT_PANEL, JsonOption, QuietOption, VerboseOption
 from gancli.cli.output import Output
-from gancli.errors import ScrapeError, UsageError
-from gancli.text import clean, plural
+from gancli.cli.scrape_show import show_end, show_forecast, show_health, show_plan, show_results
+from gancli.errors import UsageError
+from gancli.text import plural
 
 if TYPE_CHECKING:
     from gancli.scrape import Finished, ScrapeConfig
 
 __all__ = ["scrape"]
 
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _SEARCH = "What to look for"
 _FILTER = "Which pictures"
 _FETCH = "How to fetch"
@@ -173,13 +172,13 @@ def scrape(
         seed=seed,
     )
     if doctor:
-        _examine(config, output)
+        show_health(config, output)
         return
     if dry_run:
-        _print_results(config, output)
+        show_results(config, output)
         return
     finished = _fill(config, output)
-    _close(finished, output, strict=strict)
+    show_end(finished, output, strict=strict)
 
 
 def _endpoints(given: list[str]) -> dict[str, str]:
@@ -197,38 +196,11 @@ def _stdin_lines() -> tuple[str, ...]:
     return tuple(line.decode("utf-8", "replace")[:64_000] for line in sys.stdin.buffer)
 
 
-def _plan(config: ScrapeConfig, output: Output) -> None:
-    from gancli.scrape.plan import providers_of, set_folder
-
-    folder = set_folder(config)
-    if config.has_list:
-        what = f"the list '{config.urls.name}'" if config.urls is not None else "the list on stdin"
-        output.note(f"Fetching {what} into {clean(folder)}/")
-    else:
-        providers = providers_of(config)
-        words = ", ".join(f'"{query}"' for query in config.queries)
-        number = plural(config.count or 500, "picture")
-        output.note(f"Looking for {number} of {words} at {', '.join(p.name for p in providers)}, into {clean(folder)}/")
-        for provider in providers:
-            if provider.terms:
-                output.note(f"  {provider.name}: {provider.terms}")
-            if any(len(query) > provider.max_query for query in config.queries):
-                output.note(f"  {provider.name} reads the first {provider.max_query:,} characters of a query")
-    output.note(
-        f"  licence: {config.rule if not config.has_list else config.license or 'any'}, at least {config.min_side_px} "
-        f"pixels, {config.workers} at a time, {config.per_host} per host, {config.gap_s:g} s apart"
-    )
-    if any(os.environ.get(name) for name in _PROXIES):
-        output.warn("The proxy of the environment is not used: behind it, who answers cannot be checked.")
-    if config.ignore_optout:
-        output.warn("--ignore-optout: pictures are taken whose sites ask that they are not. The manifest says so.")
-
-
 def _fill(config: ScrapeConfig, output: Output) -> Finished:
     """Runs the scrape and shows how it goes; an interruption still prints where the set is."""
     from gancli.scrape import Finished, Forecast, Notice, Outcome, Started, scrape
 
-    _plan(config, output)
+    show_plan(config, output)
     finished: Finished | None = None
     folder: Path | None = None
     began = time.monotonic()
@@ -253,7 +225,7 @@ def _fill(config: ScrapeConfig, output: Output) -> Finished:
                     else:
                         output.warn(event.message)
                 elif isinstance(event, Forecast):
-                    _forecast(event, output)
+                    show_forecast(event, output)
                 elif isinstance(event, Finished):
                     finished = event
     except KeyboardInterrupt:
@@ -265,73 +237,3 @@ def _fill(config: ScrapeConfig, output: Output) -> Finished:
     seconds = time.monotonic() - began
     output.detail(f"{finished.requests} requests, {finished.bytes / 1e6:.1f} MB, {seconds:.1f} s")
     return finished
-
-
-def _forecast(event: object, output: Output) -> None:
-    from gancli.scrape import Forecast
-
-    assert isinstance(event, Forecast)
-    line = f'"{clean(event.query, 80)}" may give about {plural(event.about, "picture")}'
-    if event.variants:
-        line += "; more with " + ", ".join(f'"{clean(v, 80)}"' for v in event.variants)
-    output.note(line)
-
-
-def _close(finished: Finished, output: Output, *, strict: bool) -> None:
-    """The table of why, then the path; or the error when there is nothing at all."""
-    rows: list[tuple[object, object]] = []
-    if finished.asked is not None:
-        rows.append(("asked", finished.asked))
-    rows.append(("kept", finished.kept))
-    rows += list(finished.left_out.items())
-    output.table("Pictures", ("what became of them", "number"), rows)
-    if finished.kept == 0:
-        raise ScrapeError(_why_nothing(finished))
-    if finished.asked is not None and finished.kept < finished.asked:
-        said = dict.fromkeys(clean(notice.message) for notice in finished.notices)
-        why = "; ".join(message.rstrip(".") for message in said) or "no more were found"
-        output.note(f"Fewer than asked: {why}.")
-    output.artefact(
-        finished.folder,
-        asked=finished.asked,
-        kept=finished.kept,
-        added=finished.added,
-        left_out=finished.left_out,
-    )
-    if strict and finished.asked is not None and finished.kept < finished.asked:
-        raise typer.Exit(3)
-
-
-def _why_nothing(finished: Finished) -> str:
-    said = "; ".join(dict.fromkeys(clean(notice.message).rstrip(".") for notice in finished.notices))
-    if finished.left_out:
-        reasons = ", ".join(f"{number} {reason}" for reason, number in list(finished.left_out.items())[:4])
-        said = f"{said}; left out: {reasons}" if said else f"left out: {reasons}"
-    return f"No picture was kept ({said or 'nothing was found'}). Try other words, --from, --license or --min-side."
-
-
-def _examine(config: ScrapeConfig, output: Output) -> None:
-    """One line for each provider: its name, how it is, and why."""
-    from gancli.scrape.doctor import examine
-
-    output.note(f'Asking each provider for "{clean(config.queries[0], 80)}" …')
-    for it in examine(config):
-        if output.json:
-            output.answer({"provider": it.provider, "state": it.state, "found": it.found, "message": clean(it.message)})
-        else:
-            output.answer(f"{it.provider:<11} {it.state:<8} {clean(it.message)}")
-
-
-def _print_results(config: ScrapeConfig, output: Output) -> None:
-    from gancli.scrape import Notice, find
-
-    found = 0
-    for event in find(config):
-        if isinstance(event, Notice):
-            if event.kind not in ("end",):
-                output.warn(event.message)
-            continue
-        found += 1
-        output.answer(event.fields())
-    if not found:
-        raise ScrapeError("Nothing was found. Try other words, --from, --license or --min-side.")

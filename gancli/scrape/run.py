@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import queue
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from gancli.scrape.agent import user_agent
-from gancli.scrape.ask import Asker, missing_key, near_endpoints
 from gancli.scrape.config import DEFAULT_COUNT, ScrapeConfig
 from gancli.scrape.download import Downloader
 from gancli.scrape.forecast import Forecaster
@@ -17,20 +15,20 @@ from gancli.scrape.guard import Guard
 from gancli.scrape.http import Web
 from gancli.scrape.judge import keys_of, objection, rule_for
 from gancli.scrape.lanes import Lane, share
-from gancli.scrape.plan import providers_of, searches, set_folder, set_name
+from gancli.scrape.plan import providers_of, set_folder
 from gancli.scrape.providers import Provider
 from gancli.scrape.providers.demo import paint_file
 from gancli.scrape.rawset import RawSet
 from gancli.scrape.results import DUP, FAIL, OK, SKIP, Finished, Forecast, Notice, Outcome, Result, Started
-from gancli.scrape.search import ListStream, SearchStream, Stream
+from gancli.scrape.search import Stream
+from gancli.scrape.searching import Searching
 from gancli.scrape.settled import is_settled
-from gancli.scrape.urllist import check_list, read_list
+from gancli.scrape.twins import Twins
+from gancli.scrape.urllist import check_list
 
 __all__ = ["Event", "find", "scrape"]
 
 Event = Started | Outcome | Notice | Forecast | Finished
-
-_LIST_AHEAD = 1024
 
 
 def scrape(config: ScrapeConfig) -> Iterator[Event]:
@@ -69,28 +67,23 @@ class _Run:
     def __init__(self, config: ScrapeConfig, providers: list[Provider], raw_set: RawSet | None) -> None:
         self._config = config
         self._set = raw_set
-        self._stop = threading.Event()
         self._events: queue.SimpleQueue[Outcome | Notice | BaseException | None] = queue.SimpleQueue()
         self._notices: list[Notice] = []
         self._handled: set[str] = set()
-        self._known: dict[str, str] = {}
-        self._held: dict[str, list[tuple[Lane, Stream, Result]]] = {}
+        self._twins: Twins[tuple[Lane, Stream, Result]] = Twins()
         self._on_the_way: dict[str, tuple[Lane, Stream]] = {}
         self._added = 0
-        endpoint_guard = Guard(allow_private=config.allow_private, trusted=near_endpoints(config.endpoints))
-        agent = user_agent()
-        self._asking = Web(endpoint_guard, user_agent=agent, any_port=True)
-        self._asker = Asker(self._asking, config.endpoints, self._stop)
+        self._searching = Searching(config, providers, self._events.put)
+        self._lanes = self._searching.lanes()
+        self._recall()
+        self._count = config.count or (None if config.has_list else DEFAULT_COUNT)
+        self._forecaster = Forecaster(self._lanes, self._count)
         self._fetching = Web(
             Guard(allow_private=config.allow_private),
-            user_agent=agent,
+            user_agent=user_agent(),
             per_host=config.per_host,
             any_port=config.allow_private,
         )
-        self._streams: list[SearchStream] = []
-        self._lanes = self._make_lanes(providers)
-        self._count = config.count or (None if config.has_list else DEFAULT_COUNT)
-        self._forecaster = Forecaster(self._lanes, self._count)
         self._downloader: Downloader | None = None
         if raw_set is not None:
             self._downloader = Downloader(
@@ -99,61 +92,21 @@ class _Run:
 
     def close(self) -> None:
         """Ends every thread."""
-        self._stop.set()
-        self._asking.interrupt()
+        self._searching.stop()
         if self._downloader is not None:
             self._downloader.close()
-        for stream in self._streams:
-            stream.close()
-        self._asking.close()
+        self._searching.close()
         self._fetching.close()
 
-    # ---- lanes ----------------------------------------------------------------------------------------------------
-
-    def _make_lanes(self, providers: list[Provider]) -> list[Lane]:
-        config = self._config
-        if config.has_list:
-            name = set_name(config)
-            source = config.urls if config.urls is not None else config.url_lines or ()
-            lanes = [Lane(name, [ListStream(read_list(source, name))], 0, look_ahead=_LIST_AHEAD)]
-        else:
-            lanes = []
-            for number, query in enumerate(dict.fromkeys(config.queries)):
-                streams = self._make_streams(query, config.also if number == 0 else (), providers)
-                lanes.append(Lane(query, streams, 0, look_ahead=max(32, 2 * config.workers)))
-        by_query = {lane.query: lane for lane in lanes}
+    def _recall(self) -> None:
+        """What the set holds already counts for the lanes, and is not fetched again under another address."""
+        by_query = {lane.query: lane for lane in self._lanes}
         for row in self._set.rows.values() if self._set is not None else ():
             if row.get("status") != OK:
                 continue
             if row.get("query") in by_query:
                 by_query[row["query"]].kept += 1
-            for key in (*keys_of(Result(url=row["url"])), *_texts(row.get("same"))):
-                self._known[key] = row["url"]
-        return lanes
-
-    def _make_streams(self, query: str, also: tuple[str, ...], providers: list[Provider]) -> list[Stream]:
-        seen: set[str] = set()
-        streams: list[SearchStream] = []
-        for provider in providers:
-            problem = missing_key(provider)
-            if problem is not None:
-                self._notice(Notice(provider=provider.name, query=query, kind=problem.kind, message=str(problem)))
-                continue
-            stream = SearchStream(
-                provider,
-                searches(provider, query, also, self._config),
-                self._asker,
-                seen=seen,
-                stop=self._stop,
-                wake=lambda: self._events.put(None),
-                notify=self._events.put,
-            )
-            streams.append(stream)
-        self._streams += streams
-        return list(streams)
-
-    def _notice(self, notice: Notice) -> None:
-        self._events.put(notice)
+            self._twins.remember(row["url"], (*keys_of(Result(url=row["url"])), *_texts(row.get("same"))))
 
     # ---- the loop -------------------------------------------------------------------------------------------------
 
@@ -197,7 +150,7 @@ class _Run:
     def _is_done(self) -> bool:
         if self._count is not None and self._kept >= self._count:
             return True
-        return all(lane.ended for lane in self._lanes) and not self._held
+        return all(lane.ended for lane in self._lanes) and not self._twins.is_holding
 
     def _open_lanes(self) -> Iterator[tuple[Lane, float]]:
         if self._count is None:
@@ -227,15 +180,13 @@ class _Run:
         self._forecaster.note(lane, is_usable=reason is None)
         if reason is not None:
             return self._decide(result, SKIP, reason)
-        for key in keys_of(result):
-            if key in self._known and key.startswith(f"{result.provider}:"):
+        twin = self._twins.find(result)
+        if twin is not None:
+            if twin[0].startswith(f"{result.provider}:"):
                 return None  # the site's own number: the same picture under an address that changes daily
-            if key in self._known:
-                return self._decide(result, DUP, "same picture at another address", duplicate_of=self._known[key])
-            if key in self._held:
-                self._held[key].append((lane, stream, result))
-                return None
-        self._send(lane, stream, result)
+            return self._decide(result, DUP, "same picture at another address", duplicate_of=twin[1])
+        if not self._twins.hold(result, (lane, stream, result)):
+            self._send(lane, stream, result)
         return None
 
     def _send(self, lane: Lane, stream: Stream, result: Result) -> None:
@@ -243,8 +194,7 @@ class _Run:
         lane.in_flight += 1
         stream.in_flight += 1
         self._on_the_way[result.key] = (lane, stream)
-        for key in keys_of(result):
-            self._held.setdefault(key, [])
+        self._twins.send(result)
         self._downloader.submit(result)
 
     def _decide(self, result: Result, status: str, reason: str, **more: Any) -> Outcome:
@@ -278,11 +228,7 @@ class _Run:
         if outcome.status == OK:
             lane.kept += 1
             self._added += 1
-        waiting: list[tuple[Lane, Stream, Result]] = []
-        for key in keys_of(outcome.result):
-            waiting += self._held.pop(key, [])
-            if outcome.status in (OK, DUP):
-                self._known[key] = outcome.result.key
+        waiting = self._twins.settle(outcome.result, is_there=outcome.status in (OK, DUP))
         for other_lane, other_stream, result in waiting:
             self._handled.discard(result.key)
             decided = self._consider(other_lane, other_stream, result)
