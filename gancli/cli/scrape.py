@@ -34,7 +34,7 @@ def scrape(
         typer.Option(
             "--count",
             "-n",
-            help="How many pictures in all, shared over the queries. Default: 500; with --urls the whole list.",
+            help="How many pictures in all, shared over the queries; of a list too. Default: 500.",
             rich_help_panel=_SEARCH,
         ),
     ] = None,
@@ -212,7 +212,7 @@ def _fill(config: ScrapeConfig, output: Output) -> Finished:
         output.note(f"  {plural(started.kept, 'picture')} there already")
     left_out = 0
     try:
-        with output.progress(None if started.asked is None else max(0, started.asked - started.kept), "kept") as bar:
+        with output.progress(max(0, started.asked - started.kept), "kept") as bar:
             for event in stream:
                 if isinstance(event, Outcome):
                     left_out += event.status != "ok"

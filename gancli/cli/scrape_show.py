@@ -12,7 +12,7 @@ from gancli.errors import ScrapeError
 from gancli.text import clean, plural
 
 if TYPE_CHECKING:
-    from gancli.scrape import Finished, ScrapeConfig
+    from gancli.scrape import Finished, Forecast, ScrapeConfig
 
 __all__ = ["show_end", "show_forecast", "show_health", "show_plan", "show_results"]
 
@@ -20,36 +20,42 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy
 
 
 def show_plan(config: ScrapeConfig, output: Output) -> None:
+    """What, from where, how many, by which rules, where to."""
+    from gancli.scrape.config import DEFAULT_COUNT
     from gancli.scrape.plan import providers_of, set_folder
 
-    folder = set_folder(config)
+    into = f"into {clean(set_folder(config))}/"
+    providers = providers_of(config)
+    number = plural(config.count or DEFAULT_COUNT, "picture")
     if config.has_list:
         what = f"the list '{config.urls.name}'" if config.urls is not None else "the list on stdin"
-        output.note(f"Fetching {what} into {clean(folder)}/")
+        output.note(f"Fetching {what}, up to {number}, {into}")
     else:
-        providers = providers_of(config)
         words = ", ".join(f'"{query}"' for query in config.queries)
-        number = plural(config.count or 500, "picture")
-        output.note(f"Looking for {number} of {words} at {', '.join(p.name for p in providers)}, into {clean(folder)}/")
-        for provider in providers:
-            if provider.terms:
-                output.note(f"  {provider.name}: {provider.terms}")
-            if any(len(query) > provider.max_query for query in config.queries):
-                output.note(f"  {provider.name} reads the first {provider.max_query:,} characters of a query")
-    output.note(
-        f"  licence: {config.rule if not config.has_list else config.license or 'any'}, at least {config.min_side_px} "
-        f"pixels, {config.workers} at a time, {config.per_host} per host, {config.gap_s:g} s apart"
-    )
+        output.note(f"Looking for {number} of {words} at {', '.join(p.name for p in providers)}, {into}")
+    for provider in providers:
+        if provider.terms:
+            output.note(f"  {provider.name}: {provider.terms}")
+        if any(len(query) > provider.max_query for query in config.queries):
+            output.note(f"  {provider.name} reads the first {provider.max_query:,} characters of a query")
+    rule = config.rule if not config.has_list else config.license or "any"
+    is_painted = bool(providers) and all(provider.is_local for provider in providers)
+    manners = "" if is_painted else f", {config.per_host} per host, {_gap(config)}"
+    output.note(f"  licence: {rule}, at least {config.min_side_px} pixels, {config.workers} at a time{manners}")
     if any(os.environ.get(name) for name in _PROXIES):
         output.warn("The proxy of the environment is not used: behind it, who answers cannot be checked.")
     if config.ignore_optout:
         output.warn("--ignore-optout: pictures are taken whose sites ask that they are not. The manifest says so.")
 
 
-def show_forecast(event: object, output: Output) -> None:
-    from gancli.scrape import Forecast
+def _gap(config: ScrapeConfig) -> str:
+    """The pause between two requests to one host, which this machine and its network do not need."""
+    here = " (0 s on this machine and its network)" if config.allow_private and config.gap_s else ""
+    return f"{config.gap_s:g} s apart{here}"
 
-    assert isinstance(event, Forecast)
+
+def show_forecast(event: Forecast, output: Output) -> None:
+    """What to expect of a query, and what would add to it."""
     line = f'"{clean(event.query, 80)}" may give about {plural(event.about, "picture")}'
     if event.variants:
         line += "; more with " + ", ".join(f'"{clean(v, 80)}"' for v in event.variants)
@@ -58,18 +64,18 @@ def show_forecast(event: object, output: Output) -> None:
 
 def show_end(finished: Finished, output: Output, *, strict: bool) -> None:
     """The table of why, then the path; or the error when there is nothing at all."""
-    rows: list[tuple[object, object]] = []
-    if finished.asked is not None:
-        rows.append(("asked", finished.asked))
-    rows.append(("kept", finished.kept))
+    rows: list[tuple[object, object]] = [("asked", finished.asked), ("kept", finished.kept)]
     rows += list(finished.left_out.items())
     output.table("Pictures", ("what became of them", "number"), rows)
     if finished.kept == 0:
         raise ScrapeError(_why_nothing(finished))
-    if finished.asked is not None and finished.kept < finished.asked:
+    if finished.kept < finished.asked:
         said = dict.fromkeys(clean(notice.message) for notice in finished.notices)
         why = "; ".join(message.rstrip(".") for message in said) or "no more were found"
         output.note(f"Fewer than asked: {why}.")
+    if finished.untried:
+        left, number = plural(finished.untried, "address", "addresses"), finished.asked + finished.untried
+        output.note(f"{left} of the list not tried; -n {number} takes them.")
     output.artefact(
         finished.folder,
         asked=finished.asked,
@@ -77,7 +83,7 @@ def show_end(finished: Finished, output: Output, *, strict: bool) -> None:
         added=finished.added,
         left_out=finished.left_out,
     )
-    if strict and finished.asked is not None and finished.kept < finished.asked:
+    if strict and finished.kept < finished.asked:
         raise typer.Exit(3)
 
 
@@ -102,6 +108,7 @@ def show_health(config: ScrapeConfig, output: Output) -> None:
 
 
 def show_results(config: ScrapeConfig, output: Output) -> None:
+    """One JSON line for each result that would be fetched."""
     from gancli.scrape import Notice, find
 
     found = 0

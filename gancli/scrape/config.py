@@ -27,7 +27,8 @@ _MAX_QUERY = 10_000
 class ScrapeConfig:
     """Every setting of a scrape. Sizes in pixels, times in seconds, sizes of files in MB (10^6 bytes).
 
-    `queries` may be empty only with `urls`, a list of addresses. `count` None means 500, or the whole list of `urls`.
+    `queries` may be empty only with a list of addresses (`urls`, `url_lines`). `count` None means 500, of a list that
+    is shorter all of it.
     `license` None means `modify`; bing and duckduckgo, when named, and lists of addresses imply `any` for theirs.
     Raises `UsageError` for what cannot be meant.
     """
@@ -78,6 +79,11 @@ class ScrapeConfig:
     def has_list(self) -> bool:
         """Are the addresses given, instead of searched for?"""
         return self.urls is not None or self.url_lines is not None
+
+    @property
+    def list_source(self) -> Path | tuple[str, ...]:
+        """Where the addresses stand: a file, or the lines themselves."""
+        return self.urls if self.urls is not None else self.url_lines or ()
 
     def _check_queries(self) -> None:
         if self.has_list and self.queries:

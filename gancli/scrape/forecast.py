@@ -19,7 +19,7 @@ _NAMED_VARIANTS = 3
 class Forecaster:
     """Watches lanes and, once each of a lane's providers has given its first pages, says what to expect of it."""
 
-    def __init__(self, lanes: Sequence[Lane], count: int | None) -> None:
+    def __init__(self, lanes: Sequence[Lane], count: int) -> None:
         self._waiting = [lane for lane in lanes if any(isinstance(s, SearchStream) for s in lane.streams)]
         self._count = count
         self._lanes = len(lanes)
@@ -47,8 +47,7 @@ class Forecaster:
         seen = sum(stream.seen for stream in streams)
         fresh = sum(stream.found for stream in streams) / seen if seen else 1.0
         about = int(reach * fresh * self._usable[lane.query] / self._judged[lane.query])
-        wanted = None if self._count is None else self._count / self._lanes
-        is_short = wanted is not None and about < wanted
+        is_short = about < self._count / self._lanes
         return Forecast(
             query=lane.query, about=about, variants=variants_of(lane.query)[:_NAMED_VARIANTS] if is_short else ()
         )

@@ -148,7 +148,7 @@ class Started:
     """The set is open: `kept` pictures of what was asked are there already, `asked` are wanted in all."""
 
     folder: Path
-    asked: int | None
+    asked: int
     kept: int
 
 
@@ -174,13 +174,17 @@ class Forecast:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The end table: `asked` (None: all there were), `kept` of it, `added` by this start, `left_out` by reason."""
+    """The end table: `asked`, `kept` of it, `added` by this start, `left_out` by reason.
+
+    `untried` addresses of a list were not needed.
+    """
 
     folder: Path
-    asked: int | None
+    asked: int
     kept: int
     added: int
     left_out: dict[str, int]
+    untried: int = 0
     notices: tuple[Notice, ...] = ()
     requests: int = 0
     bytes: int = 0

@@ -20,11 +20,11 @@ from gancli.scrape.providers import Provider
 from gancli.scrape.providers.demo import paint_file
 from gancli.scrape.rawset import RawSet
 from gancli.scrape.results import DUP, FAIL, OK, SKIP, Finished, Forecast, Notice, Outcome, Result, Started
-from gancli.scrape.search import Stream
+from gancli.scrape.search import ListStream, Stream
 from gancli.scrape.searching import Searching
 from gancli.scrape.settled import is_settled
 from gancli.scrape.twins import Twins
-from gancli.scrape.urllist import check_list
+from gancli.scrape.urllist import check_list, count_list, read_list
 
 __all__ = ["Event", "find", "scrape"]
 
@@ -76,7 +76,9 @@ class _Run:
         self._searching = Searching(config, providers, self._events.put)
         self._lanes = self._searching.lanes()
         self._recall()
-        self._count = config.count or (None if config.has_list else DEFAULT_COUNT)
+        self._count = config.count or DEFAULT_COUNT
+        if config.has_list and config.count is None:
+            self._count = min(DEFAULT_COUNT, count_list(config.list_source))
         self._forecaster = Forecaster(self._lanes, self._count)
         self._fetching = Web(
             Guard(allow_private=config.allow_private),
@@ -100,12 +102,15 @@ class _Run:
 
     def _recall(self) -> None:
         """What the set holds already counts for the lanes, and is not fetched again under another address."""
-        by_query = {lane.query: lane for lane in self._lanes}
-        for row in self._set.rows.values() if self._set is not None else ():
-            if row.get("status") != OK:
-                continue
-            if row.get("query") in by_query:
-                by_query[row["query"]].kept += 1
+        rows = self._set.rows if self._set is not None else {}
+        kept = {url: row for url, row in rows.items() if row.get("status") == OK}
+        by_query = Counter(row.get("query") for row in kept.values())
+        for lane in self._lanes:
+            lane.kept = by_query[lane.query]
+        if self._config.has_list and kept:  # of a list, what it names: any list may have filled this set before
+            listed = read_list(self._config.list_source, "")
+            self._lanes[0].kept = len({result.key for result in listed if result.key in kept})
+        for row in kept.values():
             self._twins.remember(row["url"], (*keys_of(Result(url=row["url"])), *_texts(row.get("same"))))
 
     # ---- the loop -------------------------------------------------------------------------------------------------
@@ -148,15 +153,12 @@ class _Run:
         return sum(lane.kept for lane in self._lanes)
 
     def _is_done(self) -> bool:
-        if self._count is not None and self._kept >= self._count:
+        if self._kept >= self._count:
             return True
         return all(lane.ended for lane in self._lanes) and not self._twins.is_holding
 
-    def _open_lanes(self) -> Iterator[tuple[Lane, float]]:
-        if self._count is None:
-            yield from ((lane, float("inf")) for lane in self._lanes)
-        else:
-            yield from zip(self._lanes, share(self._count, self._lanes), strict=True)
+    def _open_lanes(self) -> Iterator[tuple[Lane, int]]:
+        yield from zip(self._lanes, share(self._count, self._lanes), strict=True)
 
     def _fill(self) -> Iterator[Outcome]:
         """Sends on as many results as may be on their way."""
@@ -248,10 +250,17 @@ class _Run:
             kept=self._kept,
             added=self._added,
             left_out=dict(left_out.most_common()),
+            untried=self._count_untried(),
             notices=tuple(self._notices),
             requests=self._fetching.requests,
             bytes=self._fetching.bytes,
         )
+
+    def _count_untried(self) -> int:
+        """How many addresses of the list have no outcome."""
+        assert self._set is not None
+        streams = (stream for lane in self._lanes for stream in lane.streams if isinstance(stream, ListStream))
+        return len({result.key for stream in streams for result in stream.rest()} - self._set.rows.keys())
 
 
 def _texts(value: object) -> list[str]:

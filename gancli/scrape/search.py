@@ -54,6 +54,11 @@ class ListStream(Stream):
         self._ended = result is None
         return result
 
+    def rest(self) -> Iterator[Result]:
+        """What has not been polled; nothing can be polled after that."""
+        self._ended = True
+        return self._results
+
 
 @dataclass
 class _Yield:

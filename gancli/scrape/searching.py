@@ -40,8 +40,7 @@ class Searching:
         config = self._config
         if config.has_list:
             name = set_name(config)
-            source = config.urls if config.urls is not None else config.url_lines or ()
-            return [Lane(name, [ListStream(read_list(source, name))], 0, look_ahead=_LIST_AHEAD)]
+            return [Lane(name, [ListStream(read_list(config.list_source, name))], 0, look_ahead=_LIST_AHEAD)]
         lanes = []
         for number, query in enumerate(dict.fromkeys(config.queries)):
             streams = self._make_streams(query, config.also if number == 0 else ())

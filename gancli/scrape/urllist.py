@@ -12,7 +12,7 @@ from gancli.errors import DataError, DiskError
 from gancli.scrape.providers.base import text_or_none
 from gancli.scrape.results import Result
 
-__all__ = ["check_list", "read_list"]
+__all__ = ["check_list", "count_list", "read_list"]
 
 _MAX_LINE = 64_000
 _URL_COLUMNS = ("url", "image_url", "image", "link", "src", "contenturl")
@@ -23,17 +23,13 @@ def read_list(source: Path | Iterable[str], name: str) -> Iterator[Result]:
 
     Raises `DiskError` when the file cannot be read.
     """
-    lines = _lines_of(source) if isinstance(source, Path) else iter(source)
-    columns: list[str] | None = None
-    rank = 0
-    for number, raw in enumerate(lines):
-        line = raw.strip().lstrip("\ufeff")
-        if not line or line.startswith("#"):
-            continue
-        if number == 0 and (columns := _header(line)) is not None:
-            continue
-        rank += 1
+    for rank, (line, columns) in enumerate(_entries(source), start=1):
         yield _entry(line, columns).replaced(provider="urls", query=name, rank=rank)
+
+
+def count_list(source: Path | Iterable[str]) -> int:
+    """How many entries the list has. Raises `DiskError` when the file cannot be read."""
+    return sum(1 for _ in _entries(source))
 
 
 def check_list(path: Path) -> None:
@@ -42,6 +38,19 @@ def check_list(path: Path) -> None:
         raise DataError(f"There is no list '{path}'. Name a file with one address a line, or - for stdin.")
     if path.is_dir():
         raise DataError(f"'{path}' is a folder, not a list. Name a file with one address a line, or - for stdin.")
+
+
+def _entries(source: Path | Iterable[str]) -> Iterator[tuple[str, list[str] | None]]:
+    """The lines that are entries, and the columns that the first line names, if it does."""
+    lines = _lines_of(source) if isinstance(source, Path) else iter(source)
+    columns: list[str] | None = None
+    for number, raw in enumerate(lines):
+        line = raw.strip().lstrip("\ufeff")
+        if not line or line.startswith("#"):
+            continue
+        if number == 0 and (columns := _header(line)) is not None:
+            continue
+        yield line, columns
 
 
 def _lines_of(path: Path) -> Iterator[str]:

@@ -33,8 +33,8 @@ import sys, resource, time
 from pathlib import Path
 from gancli.scrape import ScrapeConfig, scrape
 urls, out, workers, decode = sys.argv[1:]
-config = ScrapeConfig(urls=Path(urls), out=Path(out), allow_private=True, workers=int(workers), min_side_px=32,
-                      per_host=int(workers) // 8, check_images=decode == "1")
+config = ScrapeConfig(urls=Path(urls), count=10**6, out=Path(out), allow_private=True, workers=int(workers),
+                      min_side_px=32, per_host=int(workers) // 8, check_images=decode == "1")
 print(list(scrape(config))[-1].kept)
 """
 

@@ -47,7 +47,7 @@ def test_path_goes_to_stdout_and_the_table_to_stderr(gan: Any, site: Any, make: 
         "scrape", "--urls", "-", "--allow-private", "-o", "b", "--json", "-q", stdin=urls[0].encode()
     )
     assert status == 0
-    assert json.loads(out) == {"path": "b", "asked": None, "kept": 1, "added": 1, "left_out": {}}
+    assert json.loads(out) == {"path": "b", "asked": 1, "kept": 1, "added": 1, "left_out": {}}
     assert err == ""
 
 
@@ -66,6 +66,37 @@ def test_fewer_than_asked_is_exit_0_and_with_strict_3(gan: Any, site: Any, make:
     assert "Fewer than asked" in err
     status, out, _ = gan(*arguments, "--strict", stdin=url)
     assert (status, out) == (3, "x\n")
+
+
+def test_list_gives_500_when_nothing_else_is_asked(gan: Any, tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("\n".join(f"http://127.0.0.1/{i}.jpg" for i in range(600)))
+    status, out, _ = gan("scrape", "--urls", "long.txt", "--dry-run")
+    assert (status, len(out.splitlines())) == (0, 500)
+
+
+def test_list_that_is_not_used_up_says_how_many_are_left(gan: Any, site: Any, make: Any) -> None:
+    urls = "\n".join([site.url("/gone.jpg"), *(site.serve(f"/{i}.jpg", make(i)) for i in range(5))]).encode()
+    arguments = ("scrape", "--urls", "-", "--allow-private", "-o", "x", "--min-side", "32")
+    status, out, err = gan(*arguments, "-n", "2", stdin=urls)
+    assert (status, out) == (0, "x\n")
+    assert "3 addresses of the list not tried; -n 5 takes them" in err
+    status, out, err = gan(*arguments, "-n", "5", "--json", stdin=urls)
+    assert json.loads(out)["kept"] == 5
+    assert "not tried" not in err
+    for same in (urls, urls.splitlines()[1]):
+        status, out, err = gan(*arguments, stdin=same)
+        assert (status, out) == (0, "x\n")
+        assert "not tried" not in err
+
+
+def test_plan_says_how_long_a_pause_really_is(gan: Any, site: Any, make: Any) -> None:
+    url = site.serve("/a.jpg", make(1)).encode()
+    _, _, near = gan("scrape", "--urls", "-", "--allow-private", "-o", "x", stdin=url)
+    assert "0.5 s apart (0 s on this machine and its network)" in near
+    _, _, far = gan("scrape", "--urls", "-", "-o", "y", stdin=url)
+    assert "0.5 s apart\n" in far
+    _, _, painted = gan("scrape", "alps", "--from", "demo", "-n", "1", "-o", "z")
+    assert "apart" not in painted
 
 
 @pytest.mark.parametrize(

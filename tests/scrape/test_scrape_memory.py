@@ -76,7 +76,7 @@ def test_ten_thousand_addresses_stay_under_300_mb(site: Any, make: Any, tmp_path
     urls = [site.url(path, f"127.0.0.{i % 16 + 1}") for i, path in enumerate(paths)]
     (tmp_path / "list.txt").write_text("\n".join(urls))
     command = [sys.executable, "-c", MEASURED, "scrape", "--urls", "list.txt", "--allow-private", "--min-side", "32",
-               "-o", "set", "-q"]  # fmt: skip
+               "-n", "10000", "-o", "set", "-q"]  # fmt: skip
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     peak_mb = int(done.stderr.decode().split("PEAK")[1].split()[0]) / 1024
