@@ -41,14 +41,14 @@ class TooLarge(FetchError):
 class Wish:
     """What is wanted of an answer.
 
-    `admit` sees the headers of a 2xx answer and may raise; `wants` sees the first bytes of the body and may give a
-    reason to stop; `sink` takes the body in pieces instead of the answer. A body of more than `max_bytes` raises
+    `admit` sees the status and headers of a 2xx answer and may raise; `wants` sees the first bytes of the body and may
+    give a reason to stop; `sink` takes the body in pieces instead of the answer. A body of more than `max_bytes` raises
     `TooLarge`, or is cut there with `cut`. With `trusted` any port is asked, and the bodies of errors are read.
     """
 
     max_bytes: int
     headers: Mapping[str, str] = field(default_factory=dict)
-    admit: Callable[[Headers], None] | None = None
+    admit: Callable[[int, Headers], None] | None = None
     wants: Callable[[bytes], str | None] | None = None
     sink: Callable[[bytes], None] | None = None
     cut: bool = False

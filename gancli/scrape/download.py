@@ -7,18 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult
 
-from gancli.scrape.body import FetchError, Headers, TooLarge, Wish
+from gancli.scrape.body import FetchError, Headers, TooLarge
 from gancli.scrape.config import ScrapeConfig
-from gancli.scrape.content import Inspector, not_an_image
+from gancli.scrape.content import Inspector
 from gancli.scrape.guard import Refused, split_url
 from gancli.scrape.hosts import MAX_PARK_S, Hosts, host_key
 from gancli.scrape.http import MAX_HOPS, Answer, Clock, Web
 from gancli.scrape.optout import header_opt_out
-from gancli.scrape.rawset import Piece, RawSet
+from gancli.scrape.piece import Piece
+from gancli.scrape.rawset import RawSet
 from gancli.scrape.results import DUP, FAIL, MAX_URL, OK, SKIP, Outcome, Result, plain_url
 from gancli.scrape.retry import MAX_TRIES, RETRY_STATUSES, backoff_s, retry_after_s
 from gancli.scrape.robots import RobotsBook
 from gancli.scrape.settled import TOO_MANY_BYTES, TOO_SMALL, is_final_status
+from gancli.scrape.transfer import transfer
 
 __all__ = ["Downloader"]
 
@@ -121,33 +123,32 @@ class Downloader:
         given_up = self._hosts.given_up(key)
         if given_up is not None:
             return self._next_address(job, FetchError(given_up, transient=True))
-        piece = self._set.piece()
-        try:
-            refusal = None if self._config.ignore_optout else self._robots.refusal(job.url)
-            if refusal is not None:
-                raise refusal
-            job.requests += 1
-            answer = self._fetch(job, piece)
-            job.http_status = answer.status
-            return self._judge(key, job, answer, piece)
-        except FetchError as error:
-            return self._failed(job, error)
-        finally:
-            piece.drop()
+        with self._set.piece(job.url) as piece:
+            try:
+                refusal = None if self._config.ignore_optout else self._robots.refusal(job.url)
+                if refusal is not None:
+                    raise refusal
+                job.requests += 1
+                answer = self._fetch(job, piece)
+                job.http_status = answer.status
+                return self._judge(key, job, answer, piece)
+            except FetchError as error:
+                piece.stays = error.transient
+                return self._failed(job, error)
 
     def _fetch(self, job: _Job, piece: Piece) -> Answer:
         headers = {"Accept": "image/*,*/*;q=0.5"}
         if job.result.referer:
             headers["Referer"] = job.result.referer
-
-        def admit(got: Headers) -> None:
-            reason = None if self._config.ignore_optout else header_opt_out(got)
-            if reason is not None:
-                raise FetchError(reason, transient=False, skip=True)
-
         max_bytes = int(self._config.max_mb * 1e6)
-        wish = Wish(max_bytes=max_bytes, headers=headers, admit=admit, wants=not_an_image, sink=piece.write)
-        return self._web.get(job.url, job.clock, wish)
+        return transfer(
+            self._web, job.url, job.clock, piece, headers=headers, max_bytes=max_bytes, check=self._check_opt_out
+        )
+
+    def _check_opt_out(self, headers: Headers) -> None:
+        reason = None if self._config.ignore_optout else header_opt_out(headers)
+        if reason is not None:
+            raise FetchError(reason, transient=False, skip=True)
 
     # ---- answers --------------------------------------------------------------------------------------------------
 
@@ -158,7 +159,11 @@ class Downloader:
         if 200 <= status < 300:
             self._hosts.answered(key)
             return self._keep(job, piece)
+        if status == 416 and piece.size:  # the piece is longer than the file is now
+            piece.begin_again()
+            return lambda: self._queue(job, first=True)
         error = FetchError(f"HTTP {status}", transient=not is_final_status(status))
+        piece.stays = error.transient
         if status in (429, 503):
             wait_s = retry_after_s(answer.header("retry-after"))
             self._hosts.refused(key, f"HTTP {status}", for_good=wait_s is not None and wait_s > MAX_PARK_S)
@@ -233,13 +238,10 @@ class Downloader:
         return None
 
     def _take_painting(self, job: _Job) -> Callable[[], None] | None:
-        piece = self._set.piece()
         job.requests += 1
-        try:
+        with self._set.piece(job.url) as piece:
             piece.write(self._paint(job.url))
             return self._keep(job, piece)
-        finally:
-            piece.drop()
 
     # ---- outcomes -------------------------------------------------------------------------------------------------
 

@@ -126,7 +126,7 @@ class Web:
                 drain(response)
                 return Answer(response.status, url, got, b"", 0)
             if wish.admit is not None:
-                wish.admit(got)
+                wish.admit(response.status, got)
             pieces: list[bytes] = []
             size = 0
             for piece in read_body(response, got, wish):

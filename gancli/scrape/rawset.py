@@ -3,91 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import itertools
-import os
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from gancli.errors import DataError, DiskError
 from gancli.files import make_folder
 from gancli.manifest import MANIFEST, Journal, Rows, read_manifest, write_credits
+from gancli.scrape.piece import Parts, Piece
 from gancli.scrape.results import OK, Outcome
 
-__all__ = ["Piece", "RawSet", "is_raw_set"]
+__all__ = ["RawSet", "is_raw_set"]
 
 IMAGES = "images"
 _SUFFIXES = {"jpeg": ".jpg", "tiff": ".tif"}
-_IN_MEMORY = 1_000_000
+_PARTS = ".parts"
 _LOCK = ".scrape.lock"
 
 
 def is_raw_set(folder: Path) -> bool:
     """Was `folder` made by a scrape?"""
     return (folder / MANIFEST).is_file() and not (folder / "curation.json").exists()
-
-
-class Piece:
-    """The bytes of one file while they arrive: in memory while small, else in a `.part` file that `drop` removes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.size = 0
-        self._hash = hashlib.sha256()
-        self._pieces: list[bytes] = []
-        self._file: IO[bytes] | None = None
-
-    def write(self, data: bytes) -> None:
-        """Takes the next bytes. Raises `DiskError` when the disk is full."""
-        self._hash.update(data)
-        self.size += len(data)
-        self._pieces.append(data)
-        if self.size > _IN_MEMORY:
-            self._flush()
-
-    def source(self) -> bytes | Path:
-        """The content for a reader: the bytes themselves, or where they lie."""
-        if self._file is None:
-            return b"".join(self._pieces)
-        self._flush()
-        self._file.flush()
-        return self.path
-
-    @property
-    def sha256(self) -> str:
-        """The hash of all bytes so far, in hex."""
-        return self._hash.hexdigest()
-
-    def move(self, target: Path) -> None:
-        """The bytes become the file `target`, whole or not at all."""
-        try:
-            self._flush()
-            if self._file is not None:
-                self._file.close()
-            os.replace(self.path, target)
-        except OSError as error:
-            raise DiskError.from_os(error, target) from error
-
-    def drop(self) -> None:
-        """Forgets the bytes."""
-        if self._file is not None:
-            self._file.close()
-            with contextlib.suppress(OSError):
-                self.path.unlink()
-        self._pieces = []
-
-    def _flush(self) -> None:
-        try:
-            if self._file is None:
-                self._file = self.path.open("wb")
-            self._file.write(b"".join(self._pieces))
-        except OSError as error:
-            raise DiskError.from_os(error, self.path) from error
-        self._pieces = []
 
 
 class RawSet:
@@ -99,7 +38,7 @@ class RawSet:
         if folder.is_dir() and any(folder.iterdir()) and not is_raw_set(folder) and not _is_begun(folder):
             raise DataError(f"'{folder}' holds something else than a raw set. Name another place with -o.")
         self.folder = make_folder(folder)
-        self._images = make_folder(folder / IMAGES)
+        make_folder(folder / IMAGES)
         self._lock_file = FileLock(folder / _LOCK, timeout=0)
         try:
             self._lock_file.acquire()
@@ -107,10 +46,9 @@ class RawSet:
             raise DataError(f"Another 'gan scrape' is filling '{folder}' now. Wait for it, or use -o.") from None
         except OSError as error:
             raise DiskError.from_os(error, folder) from error
-        self._numbers = itertools.count()
         self._lock = threading.Lock()
         try:
-            self._sweep()
+            self._parts = Parts(folder / _PARTS)
             self._journal = Journal(folder)
             self.rows: dict[str, dict[str, Any]] = {}
             self._files: dict[str, str] = {}
@@ -138,14 +76,9 @@ class RawSet:
         except OSError:
             return False
 
-    def _sweep(self) -> None:
-        for path in self._images.glob(".*.part"):
-            with contextlib.suppress(OSError):
-                path.unlink()
-
-    def piece(self) -> Piece:
-        """A place for the bytes of the next file."""
-        return Piece(self._images / f".{os.getpid()}-{next(self._numbers)}.part")
+    def piece(self, url: str) -> contextlib.AbstractContextManager[Piece]:
+        """A place for the bytes of `url`, which holds what an earlier try has left of them."""
+        return self._parts.piece(url)
 
     def keep(self, piece: Piece, kind: str) -> tuple[str, bool]:
         """The file (relative to the set) that holds the bytes of `piece`, and whether it is new."""
@@ -179,6 +112,7 @@ class RawSet:
         """Credits, and everything brought to the disk."""
         try:
             self._journal.close()
+            self._parts.close()
             write_credits(self.folder, list(self.rows.values()))
         finally:
             self._lock_file.release()
@@ -196,4 +130,4 @@ class RawSet:
 
 def _is_begun(folder: Path) -> bool:
     """Does the folder hold nothing but what a start that ended early leaves?"""
-    return {path.name for path in folder.iterdir()} <= {IMAGES, _LOCK}
+    return {path.name for path in folder.iterdir()} <= {IMAGES, _PARTS, _LOCK}
