@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
@@ -24,11 +25,14 @@ __all__ = [
     "State",
     "choose",
     "integer",
+    "is_challenge",
     "json_object",
     "provider",
     "text_or_none",
     "web_address",
 ]
+
+_CHALLENGE = re.compile(rb"captcha|challenge|turnstile|unusual traffic", re.IGNORECASE)
 
 State = Mapping[str, Any]
 """Where a search stands between two pages, in the provider's own words; the first page has an empty one."""
@@ -168,14 +172,21 @@ def choose(names: tuple[str, ...]) -> list[Provider]:
 
 
 def json_object(body: bytes, name: str) -> dict[str, Any]:
-    """The JSON object in `body`; raises `ProviderChanged` for anything else."""
+    """The JSON object in `body`; raises `ProviderBlocked` for a captcha, `ProviderChanged` for anything else."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
+        if is_challenge(body):
+            raise ProviderBlocked(f"{name} wants to know who asks: it refuses automatic requests for now.") from None
         raise ProviderChanged(f"{name} answered with something that is not JSON.") from None
     if not isinstance(value, dict):
         raise ProviderChanged(f"{name} answered with JSON of another shape.")
     return value
+
+
+def is_challenge(body: bytes) -> bool:
+    """Is this the page that asks whether a person is there?"""
+    return _CHALLENGE.search(body) is not None
 
 
 def integer(value: object) -> int | None:

@@ -16,6 +16,7 @@ from gancli.scrape.providers.base import (
     Search,
     State,
     integer,
+    is_challenge,
     provider,
     text_or_none,
     web_address,
@@ -25,7 +26,6 @@ from gancli.scrape.results import Result
 _PAGE_SIZE = 35
 _LAST_FIRST = 1000
 _SHELL_BYTES = 5000
-_CAPTCHA = re.compile(rb"captcha|challenge|turnstile|unusual traffic", re.IGNORECASE)
 _TYPES = {
     "photo": "photo-photo",
     "clipart": "photo-clipart",
@@ -73,7 +73,7 @@ class Bing(Provider):
         if not cards:
             if first > 1:
                 return Page(results=(), next=None)
-            if len(body) > _SHELL_BYTES and not _CAPTCHA.search(body):
+            if len(body) > _SHELL_BYTES and not is_challenge(body):
                 raise ProviderChanged(
                     "bing sent a page without results: blocked, or its layout has changed.", may_pass=True
                 )
@@ -126,7 +126,7 @@ def _result(card: Any, search: Search) -> Result | None:
     except (ValueError, TypeError, RecursionError):
         return None
     url = web_address(about.get("murl")) if isinstance(about, dict) else None
-    if url is None:
+    if url is None or about["murl"].lstrip().startswith("//"):
         return None
     page_url = web_address(about.get("purl"))
     width, height = _size(card)

@@ -157,8 +157,10 @@ def _thumb_width(near_px: int) -> int:
 
 def _is_smaller(info: dict[str, Any], search: Search) -> bool:
     """Is the thumbnail a real saving, and still large enough?"""
-    width, height = integer(info.get("width")) or 0, integer(info.get("height")) or 0
+    width, height = integer(info.get("width")), integer(info.get("height"))
     thumb_width = _thumb_width(search.near_px)
-    if width <= thumb_width or not height:
+    if not width or not height:
+        return True  # as large as anything; the original is tried when this is too small
+    if width <= thumb_width:
         return False
     return min(thumb_width, thumb_width * height / width) >= search.min_side_px
