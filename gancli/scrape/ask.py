@@ -7,9 +7,11 @@ import random
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
+from gancli.scrape.allowance import wait_for_allowance
 from gancli.scrape.body import FetchError, Wish
 from gancli.scrape.hosts import MAX_PARK_S
 from gancli.scrape.http import MAX_HOPS, Answer, Clock, Web
@@ -17,9 +19,12 @@ from gancli.scrape.pagecache import cached_page, keep_page
 from gancli.scrape.providers.base import (
     Page,
     Provider,
+    ProviderBlocked,
     ProviderChanged,
     ProviderError,
     ProviderNoKey,
+    ProviderQuota,
+    Request,
     Search,
     State,
 )
@@ -28,6 +33,7 @@ from gancli.scrape.retry import retry_after_s
 __all__ = ["Asker", "Interrupted", "key_of", "missing_key", "near_endpoints"]
 
 _PAGE_S = 30.0
+_READ_S = 25.0  # openverse may take 20
 _PAGE_BYTES = 16_000_000
 _TRIES = 3
 _SECOND_LOOK_S = 5.0
@@ -61,6 +67,8 @@ class Asker:
         self._locks: dict[str, threading.Lock] = {}
         self._last: dict[str, float] = {}
         self._cookies: dict[str, dict[str, str]] = {}
+        self._refusals: dict[str, ProviderError] = {}
+        self._pages: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def page(self, provider: Provider, search: Search, state: State) -> Page:
@@ -75,21 +83,39 @@ class Asker:
             except ProviderError as error:
                 if not error.may_pass:
                     raise
-            self._wait(_SECOND_LOOK_S * self._patience(provider))  # an empty or busy page: once more, then it counts
+                pause_s = max(_SECOND_LOOK_S, error.wait_s) * self._patience(provider)
+            self._wait(pause_s)  # an empty or busy page: once more, then it counts
             return self._page(provider, search, state)
 
     def _page(self, provider: Provider, search: Search, state: State) -> Page:
         """One page, from the cache where the provider asks for one; a page that cannot be read is not kept."""
-        if not provider.cache_s:
-            return provider.parse(self._ask(provider, search, state), search, state)
-        request = provider.build_request(search, state)
-        endpoint = self._endpoint(provider)
-        body = cached_page(endpoint, request, provider.cache_s)
+        if provider.name in self._refusals:
+            raise self._refusals[provider.name]
+        request, endpoint = provider.build_request(search, state), self._endpoint(provider)
+        body = cached_page(endpoint, request, provider.cache_s) if provider.cache_s else None
         if body is not None:
             return provider.parse(body, search, state)
-        body = self._ask(provider, search, state)
-        page = provider.parse(body, search, state)
-        keep_page(endpoint, request, body, provider.cache_s)
+        try:
+            answer = self._ask(provider, request)
+            page = self._parse(provider, answer, search, state)
+        except (ProviderBlocked, ProviderNoKey, ProviderQuota) as error:
+            if not error.may_pass:  # it said no to us, not to this query: nothing more is asked of it in this start
+                self._refusals[provider.name] = error
+            raise
+        if provider.cache_s:
+            keep_page(endpoint, request, answer.body, provider.cache_s)
+        return page
+
+    def _parse(self, provider: Provider, answer: Answer, search: Search, state: State) -> Page:
+        try:
+            page = provider.parse(answer.body, search, state)
+        except ProviderError as error:
+            error.wait_s = min(retry_after_s(answer.header("retry-after")) or 0.0, MAX_PARK_S)
+            raise
+        self._pages[provider.name] += bool(page.results)
+        if provider.pages_a_start is not None and self._pages[provider.name] >= provider.pages_a_start:
+            words = f"{provider.name} is asked for {provider.pages_a_start} pages in one start, and no more."
+            self._refusals[provider.name] = ProviderQuota(words)
         return page
 
     def _endpoint(self, provider: Provider) -> str:
@@ -101,17 +127,17 @@ class Asker:
         is_near = bool(parts.hostname) and self._web.guard.is_near(parts.hostname or "", _port(parts))
         return 0.0 if is_near else 1.0
 
-    def _ask(self, provider: Provider, search: Search, state: State) -> bytes:
+    def _ask(self, provider: Provider, request: Request) -> Answer:
         for attempt in range(1, _TRIES + 1):
             wait_s = random.uniform(0.5, 1.0) * 2**attempt * self._patience(provider)
             try:
-                answer = self._send(provider, search, state)
+                answer = self._send(provider, request)
             except FetchError as error:
                 if not error.transient or attempt == _TRIES:
                     raise ProviderError(f"{provider.name} could not be reached ({error.reason}).") from error
             else:
                 if answer.status < 400:
-                    return answer.body
+                    return answer
                 explained = provider.explain(answer.status, answer.body)
                 asked_s = retry_after_s(answer.header("retry-after"))
                 may_pass = answer.status in (408, 425, 500, 502, 503, 504) or (
@@ -123,10 +149,9 @@ class Asker:
             self._wait(wait_s)
         raise ProviderError(f"{provider.name} could not be reached.")
 
-    def _send(self, provider: Provider, search: Search, state: State) -> Answer:
+    def _send(self, provider: Provider, request: Request) -> Answer:
         """One request with its redirects, which are followed only on the provider's own site: they carry the key."""
         self._keep_gap(provider)
-        request = provider.build_request(search, state)
         endpoint = self._endpoint(provider)
         url = f"{endpoint}{request.path}"
         if request.params:
@@ -136,9 +161,10 @@ class Asker:
             headers["User-Agent"] = _BROWSER
         for _ in range(MAX_HOPS + 1):
             cookies = self._cookies.setdefault(provider.name, {})
-            if cookies:
-                headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
-            wish = Wish(max_bytes=_PAGE_BYTES, headers=headers, trusted=True)
+            if request.cookies or cookies:
+                both = {**request.cookies, **cookies}
+                headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in both.items())
+            wish = Wish(max_bytes=_PAGE_BYTES, headers=headers, trusted=True, read_s=_READ_S)
             answer = self._web.get(url, Clock(_PAGE_S), wish)
             _take_cookies(answer, cookies)
             if answer.location is None:
@@ -155,6 +181,13 @@ class Asker:
             self._wait(wait_s)
         if self._stop.is_set():
             raise Interrupted
+        if provider.requests_a_day is not None and gap_s:
+            left_s = wait_for_allowance(self._endpoint(provider), provider.requests_a_day)
+            if left_s > 0:
+                raise ProviderQuota(
+                    f"{provider.name}: the {provider.requests_a_day} requests that a day allows are used up; "
+                    f"the next is free in {left_s // 3600:.0f} h {left_s % 3600 // 60:.0f} min."
+                )
         self._last[provider.name] = time.monotonic()
 
     def _wait(self, seconds: float) -> None:

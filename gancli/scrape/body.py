@@ -44,6 +44,7 @@ class Wish:
     `admit` sees the status and headers of a 2xx answer and may raise; `wants` sees the first bytes of the body and may
     give a reason to stop; `sink` takes the body in pieces instead of the answer. A body of more than `max_bytes` raises
     `TooLarge`, or is cut there with `cut`. With `trusted` any port is asked, and the bodies of errors are read.
+    `read_s` is the longest silence.
     """
 
     max_bytes: int
@@ -53,6 +54,7 @@ class Wish:
     sink: Callable[[bytes], None] | None = None
     cut: bool = False
     trusted: bool = False
+    read_s: float = 15.0
 
 
 def read_body(response: BaseHTTPResponse, headers: Headers, wish: Wish) -> Iterator[bytes]:

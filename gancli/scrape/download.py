@@ -157,7 +157,7 @@ class Downloader:
         if answer.location is not None:
             return self._redirect(job, answer.location)
         if 200 <= status < 300:
-            self._hosts.answered(key)
+            self._hosts.answered(key, answer.bytes)
             return self._keep(job, piece)
         if status == 416 and piece.size:  # the piece is longer than the file is now
             piece.begin_again()
@@ -222,6 +222,9 @@ class Downloader:
             self._end(job, SKIP, f"{TOO_SMALL} (under {self._config.min_side_px})", size=(width, height))
             return None
         file, is_new = self._set.keep(piece, kind)
+        more: dict[str, object] = {} if is_new else {"duplicate_of": file}
+        if job.addresses[job.at] != job.result.url:
+            more["used_thumbnail"] = True
         outcome = self._outcome(
             job,
             OK if is_new else DUP,
@@ -232,7 +235,7 @@ class Downloader:
             height=height or None,
             format=kind,
             file=file if is_new else None,
-            more={} if is_new else {"duplicate_of": file},
+            more=more,
         )
         self._report(outcome)
         return None

@@ -17,6 +17,7 @@ _T = TypeVar("_T")
 MAX_PARK_S = 120.0
 _GIVE_UP_AFTER = 8  # refusals in a row
 _SHARED = ("wikimedia.org", "staticflickr.com")
+_MANNERS = {"wikimedia.org": (2, 25e6 / 8)}  # requests at a time and bytes a second, as the site asks of programs
 
 
 def host_key(host: str) -> str:
@@ -36,6 +37,7 @@ class _Host(Generic[_T]):
     in_heap: bool = False
     refusals: int = 0
     gap_s: float = 0.0
+    limit: int = 1
     given_up: str | None = None
 
 
@@ -54,7 +56,8 @@ class Hosts(Generic[_T]):
     def add(self, key: str, job: _T, *, gap_s: float, wait_s: float = 0.0, first: bool = False) -> None:
         """Queues a job for host `key`, not before `wait_s` have passed; `first` puts it before the host's others."""
         with self._ready:
-            host = self._hosts.setdefault(key, _Host())
+            limit = min(self._per_host, _MANNERS[key][0]) if key in _MANNERS else self._per_host
+            host = self._hosts.setdefault(key, _Host(limit=limit))
             host.gap_s = 0.0 if host.given_up else gap_s
             if wait_s > 0:
                 heapq.heappush(self._later, (time.monotonic() + wait_s, next(self._count), key, job))
@@ -73,7 +76,7 @@ class Hosts(Generic[_T]):
                     _, _, key = heapq.heappop(self._heap)
                     host = self._hosts[key]
                     host.in_heap = False
-                    if not host.jobs or host.active >= self._per_host:  # served by an earlier entry
+                    if not host.jobs or host.active >= host.limit:  # served by an earlier entry
                         continue
                     if host.next_start > now:  # parked after it was offered
                         self._offer(key, host)
@@ -82,6 +85,8 @@ class Hosts(Generic[_T]):
                     host.active += 1
                     host.next_start = now + host.gap_s
                     self._offer(key, host)
+                    if self._heap:
+                        self._ready.notify()  # what may start besides needs no thread to end first
                     return key, job
                 self._ready.wait(self._until_next(now))
             return None
@@ -111,9 +116,11 @@ class Hosts(Generic[_T]):
                 heapq.heappush(self._heap, (time.monotonic(), next(self._count), key))
                 self._ready.notify()
 
-    def answered(self, key: str) -> None:
-        """Host `key` served something: the row of refusals is over."""
+    def answered(self, key: str, size: int) -> None:
+        """Host `key` served `size` bytes: the row of refusals is over, and some sites have earned a pause."""
         self._hosts[key].refusals = 0
+        if key in _MANNERS:
+            self.park(key, size / _MANNERS[key][1])
 
     def given_up(self, key: str) -> str | None:
         """Why host `key` is left alone in this run, or None."""
@@ -127,7 +134,7 @@ class Hosts(Generic[_T]):
             self._ready.notify_all()
 
     def _offer(self, key: str, host: _Host[_T]) -> None:
-        if host.jobs and not host.in_heap and host.active < self._per_host:
+        if host.jobs and not host.in_heap and host.active < host.limit:
             host.in_heap = True
             heapq.heappush(self._heap, (max(host.next_start, time.monotonic()), next(self._count), key))
 

@@ -20,7 +20,6 @@ from gancli.scrape.transport import CONNECT_TIMEOUT_S, make_pool
 
 __all__ = ["MAX_HOPS", "Answer", "Clock", "Web"]
 
-READ_TIMEOUT_S = 15.0
 MAX_HOPS = 5
 
 
@@ -107,7 +106,7 @@ class Web:
     def _ask(self, url: str, clock: Clock, wish: Wish) -> Answer:
         self.requests += 1
         limit = urllib3.Timeout(
-            connect=min(CONNECT_TIMEOUT_S, clock.left_s), read=max(0.05, min(READ_TIMEOUT_S, clock.left_s))
+            connect=min(CONNECT_TIMEOUT_S, clock.left_s), read=max(0.05, min(wish.read_s, clock.left_s))
         )
         response = self._pool.urlopen(
             "GET",

@@ -13,7 +13,7 @@ from gancli.errors import DiskError
 from gancli.files import atomic_file
 from gancli.scrape.providers.base import Request
 
-__all__ = ["cached_page", "keep_page"]
+__all__ = ["cache_folder", "cached_page", "keep_page"]
 
 _SECRET = ("key", "api_key")
 
@@ -44,10 +44,10 @@ def keep_page(endpoint: str, request: Request, body: bytes, seconds: float) -> N
 def _path(endpoint: str, request: Request) -> Path:
     params = [(name, value) for name, value in request.params if name not in _SECRET]
     name = hashlib.sha256(repr((endpoint, request.path, params)).encode("utf-8", "replace")).hexdigest()
-    return _folder() / "scrape" / f"{name}.page"
+    return cache_folder() / "scrape" / f"{name}.page"
 
 
-def _folder() -> Path:
+def cache_folder() -> Path:
     """`$GAN_CACHE`, or the user's cache folder of this system."""
     home = Path.home()
     if os.environ.get("GAN_CACHE"):

@@ -39,13 +39,17 @@ State = Mapping[str, Any]
 
 
 class ProviderError(ScrapeError):
-    """A provider gave no page. `kind` is the outcome's name in the end table; `may_pass`: it is worth a second try."""
+    """A provider gave no page. `kind` is the outcome's name in the end table.
+
+    `may_pass`: it is worth a second try, after `wait_s` at least.
+    """
 
     kind: ClassVar[str] = "failed"
 
     def __init__(self, message: str, *, may_pass: bool = False) -> None:
         super().__init__(message)
         self.may_pass = may_pass
+        self.wait_s = 0.0
 
 
 class ProviderBlocked(ProviderError):
@@ -93,11 +97,15 @@ class Search:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to ask: a path at the provider's endpoint (or at `base`), parameters in order, headers. Always GET."""
+    """What to ask: a path at the provider's endpoint, parameters in order, headers, cookies. Always GET.
+
+    `browser`: the site answers only those that show themselves as one.
+    """
 
     path: str
     params: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    cookies: Mapping[str, str] = field(default_factory=dict)
     browser: bool = False
 
 
@@ -127,6 +135,8 @@ class Provider:
     max_pages: ClassVar[int] = 400
     terms: ClassVar[str] = ""
     is_local: ClassVar[bool] = False
+    requests_a_day: ClassVar[int | None] = None
+    pages_a_start: ClassVar[int | None] = None
     cache_s: ClassVar[float] = 0.0
 
     def build_request(self, search: Search, state: State) -> Request:

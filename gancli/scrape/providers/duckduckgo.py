@@ -23,6 +23,7 @@ from gancli.scrape.results import Result
 
 _TOKENS = (rb'vqd="([0-9-]{1,200})"', rb"vqd=([0-9-]{1,200})&", rb"vqd='([0-9-]{1,200})'")
 _PER_PAGE = 100
+_REGION = "us-en"
 _SAFE = {"strict": "1", "moderate": "", "off": "-1"}
 _SIZES = {"small": "Small", "medium": "Medium", "large": "Large", "wallpaper": "Wallpaper"}
 _TYPES = {"photo": "photo", "clipart": "clipart", "animated": "gif", "transparent": "transparent", "line": "line"}
@@ -41,7 +42,7 @@ class DuckDuckGo(Provider):
     min_gap_s = 2.0
     max_results = 1000
     max_query = 499
-    max_pages = 11
+    pages_a_start = 10
     terms = "states no licences, and its terms forbid automated access; what it finds counts as 'any'"
 
     def build_request(self, search: Search, state: State) -> Request:
@@ -50,7 +51,7 @@ class DuckDuckGo(Provider):
         if not token:
             params = [("q", search.query), ("iar", "images"), ("t", "h_")]
             return Request(path="/", params=tuple(params), headers={"Accept": "text/html,*/*"}, browser=True)
-        params = [("o", "json"), ("q", search.query), ("l", "us-en"), ("vqd", str(token))]
+        params = [("o", "json"), ("q", search.query), ("l", _REGION), ("vqd", str(token))]
         params += [("u", "bing"), ("bpia", "1"), ("a", "h_"), ("ct", "EN")]
         if _SAFE[search.safe]:
             params.append(("p", _SAFE[search.safe]))
@@ -60,6 +61,9 @@ class DuckDuckGo(Provider):
         start = integer(state.get("s")) or 0
         if start:
             params.append(("s", str(start)))
+        cookies = {"ad": "en_US", "ah": _REGION, "l": _REGION}
+        if _SAFE[search.safe]:
+            cookies["p"] = _SAFE[search.safe]
         headers = {
             "Accept": "*/*",
             "Referer": "https://duckduckgo.com/",
@@ -67,7 +71,7 @@ class DuckDuckGo(Provider):
             "Sec-Fetch-Mode": "cors",
             "Sec-Fetch-Site": "same-origin",
         }
-        return Request(path="/i.js", params=tuple(params), headers=headers, browser=True)
+        return Request(path="/i.js", params=tuple(params), headers=headers, cookies=cookies, browser=True)
 
     def parse(self, body: bytes, search: Search, state: State) -> Page:
         """A page of results, or the token."""
@@ -112,6 +116,7 @@ def _result(entry: dict[str, Any], search: Search) -> Result | None:
     if url is None:
         return None
     thumbnail = web_address(entry.get("thumbnail"))
+    token = text_or_none(entry.get("image_token"))
     is_filtered = search.rule in _LICENCES
     return Result(
         url=url,
@@ -122,4 +127,5 @@ def _result(entry: dict[str, Any], search: Search) -> Result | None:
         license_source="filter" if is_filtered else "none",
         width=integer(entry.get("width")),
         height=integer(entry.get("height")),
+        same=(f"image_token:{token}",) if token and re.fullmatch(r"[0-9A-Za-z_-]{8,200}", token) else (),
     )

@@ -54,6 +54,7 @@ class Openverse(Provider):
     max_results = 240
     max_query = 200
     max_pages = 12
+    requests_a_day = 190  # of 200
 
     def build_request(self, search: Search, state: State) -> Request:
         """Pages count from 1; `fan_out` sets the source and the shape."""
