@@ -23,7 +23,7 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> MakeRun:
         size: tuple[int, int] = (32, 32),
         channels: int = 3,
         classes: int = 0,
-        width: int = 8,
+        width: int = 16,
     ) -> Path:
         facts = DataFacts(
             spec="toy:ring" if size == (0, 0) else "folder",
@@ -42,6 +42,11 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> MakeRun:
                 for weights in pair.generator.parameters():
                     if weights.dim() > 1:
                         weights.normal_(0, 2.0 / weights[0].numel() ** 0.5)
+                for weights in pair.generator.parameters():
+                    if weights.numel() == 1:  # a strength of noise that a training has moved
+                        weights.fill_(0.1)
+                for _ in range(3 if model == "fastgan" else 0):  # its spectral norms follow the weights only in use
+                    pair.generator(torch.randn(8, config.latent_dim), torch.arange(8) % classes if classes else None)
         run = tmp_path_factory.mktemp("runs") / f"{model}-test"
         run.mkdir()
         (run / "config.json").write_text("{}")

@@ -15,8 +15,10 @@ from gancli.errors import CheckpointError, GanError, MissingExtraError, UsageErr
 from gancli.models import export
 from gancli.models.export import describe_export, export_safetensors, load_safetensors
 from gancli.models.load import load_generator
+from gancli.recipes import RECIPES
 from gancli.render.generator import load
 
+IMAGE_RECIPES = [name for name, recipe in RECIPES.items() if recipe.sizes != "points"]
 needs_safetensors = pytest.mark.skipif(
     importlib.util.find_spec("safetensors") is None, reason="the export extra is not installed"
 )
@@ -27,7 +29,9 @@ needs_onnx = pytest.mark.skipif(
 
 
 @needs_safetensors
-@pytest.mark.parametrize(("model", "channels"), [("vanilla", 1), ("dcgan", 3), ("wgan-gp", 4)])
+@pytest.mark.parametrize(
+    ("model", "channels"), [(name, 3) for name in IMAGE_RECIPES] + [("vanilla", 1), ("wgan-gp", 4)]
+)
 def test_safetensors_carry_weights_and_facts(make_run, tmp_path: Path, model: str, channels: int) -> None:
     run = make_run(model, channels=channels)
     export_safetensors(load_generator(run), tmp_path / "m.safetensors")
@@ -92,7 +96,8 @@ def test_the_card_says_what_it_is_where_it_came_from_and_how_to_load_it(
 @needs_onnx
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("model", "channels", "classes"), [("vanilla", 1, 0), ("dcgan", 4, 0), ("dcgan", 3, 3), ("wgan-gp", 3, 0)]
+    ("model", "channels", "classes"),
+    [(name, 3, 0) for name in IMAGE_RECIPES] + [("vanilla", 1, 0), ("dcgan", 4, 0), ("dcgan", 3, 3), ("fastgan", 1, 2)],
 )
 def test_onnx_equals_torch_in_a_process_without_gancli(
     make_run, tmp_path: Path, model: str, channels: int, classes: int
