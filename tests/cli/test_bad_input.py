@@ -66,10 +66,10 @@ def test_no_argument_and_nothing_here(gan: Gan, command: str) -> None:
     assert_refused(gan(command), "Run 'gan train' first", code=2)
 
 
-def test_a_checkpoint_that_is_text_or_cut(gan: Gan, tmp_path: Path) -> None:
+def test_a_checkpoint_that_is_text_or_cut(gan: Gan, tmp_path: Path, photo_folder: Path) -> None:
     (tmp_path / "text.pt").write_text("not a checkpoint")
     assert_refused(gan("sample", "text.pt"), "text.pt")
-    done = gan("train", "demo:landscapes", *FAST, "-o", "run")
+    done = gan("train", photo_folder, *FAST, "-o", "run")
     assert done.code == 0, done.err
     data = (tmp_path / "run" / "last.pt").read_bytes()
     (tmp_path / "cut.pt").write_bytes(data[: len(data) // 3])
@@ -138,16 +138,16 @@ def small_disk(tmp_path: Path) -> Any:
     subprocess.run(["umount", "-l", str(place)], check=False)
 
 
-def test_a_full_disk_keeps_the_previous_checkpoint(gan: Gan, small_disk: Path) -> None:
+def test_a_full_disk_keeps_the_previous_checkpoint(gan: Gan, small_disk: Path, photo_folder: Path) -> None:
     out = small_disk / "run"
-    first = gan("train", "demo:landscapes", *FAST, "-o", out)
+    first = gan("train", photo_folder, *FAST, "-o", out)
     assert first.code == 0, first.err
     before = (out / "last.pt").read_bytes()
     with (small_disk / "ballast").open("wb") as file:
         file.write(bytes(shutil.disk_usage(small_disk).free - 50_000))
     longer = [*FAST[:-4], "--kimg", "0.064", "--precision", "fp32"]
-    assert_refused(gan("train", "demo:landscapes", *longer, "-o", out), "the disk is full")
+    assert_refused(gan("train", photo_folder, *longer, "-o", out), "the disk is full")
     assert (out / "last.pt").read_bytes() == before
     (small_disk / "ballast").unlink()
-    done = gan("train", "demo:landscapes", *longer, "-o", out)
+    done = gan("train", photo_folder, *longer, "-o", out)
     assert done.code == 0, done.err

@@ -1,0 +1,94 @@
+"""Which recipe is best on a few hundred pictures, in a given time on this machine? The table behind the default recipe.
+
+    python tests/benchmarks/small_sets.py rates PHOTOS... -o small_sets.jsonl      (on a quiet machine)
+    python tests/benchmarks/small_sets.py train PHOTOS... -o small_sets.jsonl --minutes 10 [--recipes a,b] [--seeds 0,1]
+    python tests/benchmarks/small_sets.py table small_sets.jsonl
+
+`rates` measures each recipe's images per second with nothing else running. `train` gives each recipe the images that it
+would see in those minutes at that rate, so that the result does not depend on what else the machine does meanwhile; it
+leaves out what the file already has, so it may be stopped and started. `table` prints the table of the README.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+SIZE = "64"
+RECIPES = ("vanilla", "dcgan", "wgan-gp", "wgan-gp-resnet", "sngan", "r3gan-s", "fastgan")
+
+
+def gan(*words: object) -> str:
+    command = [sys.executable, "-m", "gancli", *map(str, words), "--quiet"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def add(path: Path, row: dict[str, Any]) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    print(json.dumps(row), flush=True)
+
+
+def measure_rates(args: argparse.Namespace) -> None:
+    """Images per second over a whole minute of `gan train`, its start, ticks and grids counted in."""
+    with tempfile.TemporaryDirectory() as top:
+        for recipe in args.recipes:
+            run = gan(
+                "train", args.photos[0], "--model", recipe, "--size", SIZE, "--minutes", 1, "-o", Path(top, recipe)
+            )
+            last = json.loads(Path(run, "log.jsonl").read_text().splitlines()[-1])
+            add(args.out, {"rate": last["nimg"] / 60, "recipe": recipe, "load": round(os.getloadavg()[0], 1)})
+
+
+def train(args: argparse.Namespace) -> None:
+    known = rows(args.out)
+    rates = {row["recipe"]: row["rate"] for row in known if "rate" in row}
+    done = {(r["recipe"], r["photos"], r["minutes"], r["seed"]) for r in known if "seed" in r}
+    for seed in args.seeds:
+        for photos in args.photos:
+            for recipe in args.recipes:
+                if (recipe, photos.name, args.minutes, seed) not in done:
+                    kimg = rates[recipe] * args.minutes * 60 / 1000
+                    add(args.out, one(photos, recipe, kimg, seed, args) | {"minutes": args.minutes})
+
+
+def one(photos: Path, recipe: str, kimg: float, seed: int, args: argparse.Namespace) -> dict[str, Any]:
+    run = Path(args.runs, f"{recipe}-{photos.name}-{args.minutes:g}-{seed}")
+    gan("train", photos, "--model", recipe, "--size", SIZE, "--kimg", round(kimg, 1), "--seed", seed, "-o", run)
+    last = json.loads((run / "log.jsonl").read_text().splitlines()[-1])
+    figures = json.loads(gan("evaluate", run, "--metrics", "coverage,kid,memorisation", "-n", 1000, "--json"))
+    return {
+        "recipe": recipe,
+        "photos": photos.name,
+        "seed": seed,
+        "kimg": last["nimg"] / 1000,
+        "verdict": json.loads((run / "verdict.json").read_text()).get("verdict"),
+        "figures": figures,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("rates", "train"))
+    parser.add_argument("photos", nargs="+", type=Path)
+    parser.add_argument("-o", "--out", type=Path, default=Path("small_sets.jsonl"))
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--recipes", type=lambda text: text.split(","), default=list(RECIPES))
+    parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0])
+    args = parser.parse_args()
+    {"rates": measure_rates, "train": train}[args.verb](args)
+
+
+if __name__ == "__main__":
+    main()
