@@ -55,8 +55,15 @@ def _gap(config: ScrapeConfig) -> str:
 
 
 def show_forecast(event: Forecast, output: Output) -> None:
-    """What to expect of a query, and what would add to it."""
-    line = f'"{clean(event.query, 80)}" may give about {plural(event.about, "picture")}'
+    """What to expect of a query, and what would add to it; nothing when no site says how many it has."""
+    if event.unsaid and not event.at_most:
+        return
+    most = f"at most {plural(event.at_most, 'picture')}"
+    line = f'"{clean(event.query, 80)}" may give '
+    line += f"about {event.about:,}, {most}" if event.about < event.at_most else most
+    if event.unsaid:
+        them = ("does", "it has") if len(event.unsaid) == 1 else ("do", "they have")
+        line += f"; {' and '.join(event.unsaid)} {them[0]} not say how many {them[1]}"
     if event.variants:
         line += "; more with " + ", ".join(f'"{clean(v, 80)}"' for v in event.variants)
     output.note(line)

@@ -165,10 +165,15 @@ class Notice:
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """After the first pages: about how many pictures `query` can yield, and what to ask besides."""
+    """After the first pages: how many pictures `query` itself can yield, likely and at most, and what to ask besides.
+
+    Of the providers in `unsaid` nobody knows how many they have; the numbers are without them.
+    """
 
     query: str
     about: int
+    at_most: int
+    unsaid: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
 
 

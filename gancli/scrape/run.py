@@ -169,7 +169,7 @@ class _Run:
                 if outcome is not None:
                     yield outcome
 
-    def _consider(self, lane: Lane, stream: Stream, result: Result) -> Outcome | None:
+    def _consider(self, lane: Lane, stream: Stream, result: Result, *, again: bool = False) -> Outcome | None:
         """Fetches `result`, or holds it back, or gives the outcome it has already. Nothing for what is settled."""
         assert self._set is not None
         if result.key in self._handled:
@@ -179,7 +179,8 @@ class _Run:
         if row is not None and is_settled(row, self._config, rule_for(result.provider, self._config)):
             return None
         reason = objection(result, self._config)
-        self._forecaster.note(lane, is_usable=reason is None)
+        if not again:
+            self._forecaster.note(lane, result.provider, is_usable=reason is None)
         if reason is not None:
             return self._decide(result, SKIP, reason)
         twin = self._twins.find(result)
@@ -233,7 +234,7 @@ class _Run:
         waiting = self._twins.settle(outcome.result, is_there=outcome.status in (OK, DUP))
         for other_lane, other_stream, result in waiting:
             self._handled.discard(result.key)
-            decided = self._consider(other_lane, other_stream, result)
+            decided = self._consider(other_lane, other_stream, result, again=True)
             if decided is not None:
                 yield decided
 

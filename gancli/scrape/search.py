@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gancli.scrape.ask import Asker, Interrupted
+from gancli.scrape.judge import keys_of
 from gancli.scrape.providers.base import Page, Provider, ProviderError, Search
 from gancli.scrape.results import Notice, Result
 
@@ -74,7 +76,9 @@ class SearchStream(Stream):
     """What one provider finds for one query and, when that is not enough, for its variants.
 
     Pages are asked for by a thread of its own, only while few results wait. `wake` is called when there is news;
-    `seen` are the keys that any stream of this query has given, and is shared by them.
+    `seen` holds the keys of what the streams of this query have given and which of them did, and is shared by them.
+    Of the query itself, without variants, it counts what it gave (`plain`) and how much of that another stream gave
+    too (`shared`); `total` is what the site says it has.
     """
 
     def __init__(
@@ -83,7 +87,7 @@ class SearchStream(Stream):
         searches: Iterable[Search],
         asker: Asker,
         *,
-        seen: set[str],
+        seen: dict[str, str],
         stop: threading.Event,
         wake: Callable[[], None],
         notify: Callable[[Notice], None],
@@ -91,8 +95,8 @@ class SearchStream(Stream):
         self.name = provider.name
         self.provider = provider
         self.found = 0
-        self.seen = 0
-        self.plain_found = 0
+        self.plain = 0
+        self.shared: Counter[str] = Counter()
         self.plain_ended = False
         self.total: int | None = None
         self.pages = 0
@@ -151,6 +155,7 @@ class SearchStream(Stream):
                 self._notify(Notice(provider=self.name, query=first.label, kind=kind, message=words, found=self.found))
         except ProviderError as error:
             label = first.label if first else ""
+            self.plain_ended = True
             self._notify(Notice(provider=self.name, query=label, kind=error.kind, message=str(error), found=self.found))
         except Interrupted:
             pass
@@ -162,11 +167,9 @@ class SearchStream(Stream):
         got = _Yield()
         for page in self._pages(search):
             self.pages += 1
-            new = self._hand_on(page, search)
+            new = self._hand_on(page, search, is_first=is_first)
             got.seen += len(page.results)
             got.new += new
-            self.seen += len(page.results)
-            self.plain_found += new if is_first else 0
             if is_first and page.total is not None:
                 self.total = page.total
             got.stale = 0 if new or not page.results else got.stale + 1
@@ -191,13 +194,19 @@ class SearchStream(Stream):
             if self._waiting.empty():
                 self._hungry.release()  # a page without results (a token, all known): nobody will ask for the next
 
-    def _hand_on(self, page: Page, search: Search) -> int:
+    def _hand_on(self, page: Page, search: Search, *, is_first: bool) -> int:
         new = 0
         for result in page.results:
-            key = result.key
-            if key in self._keys:
+            keys = (result.key, *keys_of(result))
+            givers = [self._keys[key] for key in keys if key in self._keys]
+            if is_first and self.name not in givers:
+                self.plain += 1
+                self.shared.update(set(givers))
+            is_new = result.key not in self._keys
+            for key in keys:
+                self._keys.setdefault(key, self.name)
+            if not is_new:
                 continue
-            self._keys.add(key)
             new += 1
             self.found += 1
             self._waiting.put(

@@ -48,7 +48,7 @@ class Searching:
         return lanes
 
     def _make_streams(self, query: str, also: tuple[str, ...]) -> list[Stream]:
-        seen: set[str] = set()
+        seen: dict[str, str] = {}
         streams: list[SearchStream] = []
         for provider in self._providers:
             problem = missing_key(provider)

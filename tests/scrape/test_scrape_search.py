@@ -191,8 +191,8 @@ def test_variants_are_asked_when_the_plain_query_is_not_enough(web: Web, tmp_pat
     asked = [a["gsrsearch"].split(" filew")[0][16:] for a in web.asked["/w/api.php"]]
     assert asked == ["alps", "alpen", "alps winter", "alps sunset", "alps aerial"]  # two in a row with nothing new
     forecasts = [e for e in events if isinstance(e, Forecast)]
-    assert [(f.query, f.about, f.variants) for f in forecasts] == [
-        ("alps", 4, ("alps winter", "alps sunset", "alps aerial"))
+    assert [(f.query, f.about, f.at_most, f.unsaid, f.variants) for f in forecasts] == [
+        ("alps", 4, 4, (), ("alps winter", "alps sunset", "alps aerial"))
     ]
 
 
