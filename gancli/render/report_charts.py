@@ -10,8 +10,9 @@ from gancli.text import escape_html
 
 __all__ = ["Series", "heat_strip", "line_chart"]
 
-WIDTH, HEIGHT = 560, 250
-LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 34
+# The texts are half as large again on a narrow screen, where the drawing shrinks; the margins have room for that.
+WIDTH, HEIGHT = 560, 262
+LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 46
 _MAX_POINTS = 400
 
 
@@ -82,8 +83,8 @@ def heat_strip(counts: Sequence[Sequence[int]], x: Sequence[float], *, x_name: s
     frame = (
         f'<rect class="frame" x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}"/>'
     )
-    label = f'<text x="{LEFT}" y="{HEIGHT - 12}">{columns[0][0]:g}</text>'
-    label += f'<text class="end" x="{WIDTH - RIGHT}" y="{HEIGHT - 12}">{columns[-1][0]:g} {escape_html(x_name)}</text>'
+    label = f'<text x="{LEFT}" y="{HEIGHT - 26}">{columns[0][0]:g}</text>'
+    label += f'<text class="end" x="{WIDTH - RIGHT}" y="{HEIGHT - 26}">{columns[-1][0]:g} {escape_html(x_name)}</text>'
     side = f'<text class="end" x="{LEFT - 6}" y="{TOP + 10}">1</text>'
     side += f'<text class="end" x="{LEFT - 6}" y="{HEIGHT - BOTTOM}">{rows}</text>'
     return (
@@ -127,8 +128,8 @@ def _axes(scale: _Scale, x_name: str) -> str:
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="end" x="{LEFT - 6}" y="{y + 4:.1f}">{value:g}</text>')
     for value in _nice(scale.x_low, scale.x_high):
-        parts.append(f'<text class="mid" x="{scale.x(value):.1f}" y="{HEIGHT - 18}">{value:g}</text>')
-    parts.append(f'<text class="end" x="{WIDTH - RIGHT}" y="{HEIGHT - 5}">{escape_html(x_name)}</text>')
+        parts.append(f'<text class="mid" x="{scale.x(value):.1f}" y="{HEIGHT - 26}">{value:g}</text>')
+    parts.append(f'<text class="end" x="{WIDTH - RIGHT}" y="{HEIGHT - 6}">{escape_html(x_name)}</text>')
     return "".join(parts)
 
 
@@ -138,9 +139,9 @@ def _marks(scale: _Scale, best: float | None, since: float | None) -> list[str]:
         if value is None:
             continue
         x = scale.x(value)
-        to_left = x > LEFT + 40 if name == "best" else x > WIDTH - 100
+        to_left = x > LEFT + 40 if name == "best" else x > WIDTH - 130
         anchor, shift = ("end", -4) if to_left else ("start", 4)
-        row = TOP + 10 if name == "best" else TOP + 24
+        row = TOP + 12 if name == "best" else TOP + 32
         parts.append(f'<line class="{name}" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
         parts.append(f'<text class="{name}" x="{x + shift:.1f}" y="{row}" text-anchor="{anchor}">{words}</text>')
     return parts

@@ -111,7 +111,7 @@ _CHARTS: tuple[tuple[str, tuple[tuple[str, str], ...], str, float | None, float 
 def _figure(title: str, drawn: str, note: str) -> str:
     if not drawn:
         return ""
-    return f"<figure><h2>{escape_html(title)}</h2>{drawn}<figcaption>{escape_html(note)}</figcaption></figure>"
+    return f"<figure><h3>{escape_html(title)}</h3>{drawn}<figcaption>{escape_html(note)}</figcaption></figure>"
 
 
 def _finite(value: object) -> float | None:

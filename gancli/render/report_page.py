@@ -59,7 +59,8 @@ _STYLE = """
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif}
 main{max-width:1180px;margin:0 auto;padding:20px 16px 60px}
-h1{font-size:1.35rem;margin:0;overflow-wrap:anywhere}h2{font-size:1.05rem;margin:0 0 4px}
+h1{font-size:1.35rem;margin:0;overflow-wrap:anywhere}h2{font-size:1.15rem;margin:0 0 4px}
+h3{font-size:1rem;font-weight:600;margin:12px 0 2px}
 header{display:flex;gap:12px;justify-content:space-between;align-items:flex-start;margin-bottom:16px}
 .sub,.note,figcaption{color:var(--soft);font-size:.9rem;margin:2px 0 10px;overflow-wrap:anywhere}
 section,.verdict{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px;margin:0 0 16px;
@@ -70,7 +71,8 @@ min-width:0}
 .verdict ul{margin:6px 0 0;padding-left:20px}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,430px),1fr));gap:0 16px}
 svg{width:100%;height:auto;display:block}
-svg text{fill:var(--soft);font-size:12px}svg .end{text-anchor:end}svg .mid{text-anchor:middle}
+svg text{fill:var(--soft);font-size:12px}@media (max-width:600px){svg text{font-size:18px}}
+svg .end{text-anchor:end}svg .mid{text-anchor:middle}
 .grid{stroke:var(--line);stroke-width:1}.frame{fill:none;stroke:var(--line)}
 .line{fill:none;stroke-width:2;stroke-linejoin:round}.cell{fill:var(--c0)}
 .line.c0{stroke:var(--c0)}.line.c1{stroke:var(--c1);stroke-dasharray:7 3}.line.c2{stroke:var(--c2);stroke-dasharray:2 3}
