@@ -21,7 +21,7 @@ from gancli.training.fused import FusedToy, make_iteration
 from gancli.training.iteration import Iteration, Tally
 from gancli.training.plan import planned_nimg
 from gancli.training.ranks import ALONE, Ranks
-from gancli.training.rescue import MOST_RESCUES, cured, has_failed, roll_back
+from gancli.training.rescue import cured, has_failed, roll_back
 from gancli.training.run import RunFolder
 from gancli.training.state import State
 from gancli.training.ticks import Reporter, Tick
@@ -112,13 +112,13 @@ def train_loop(
                     extra["micro_batch"] = iteration.micro_batch
                 tick = reporter.tick(tally, clock, extra)
                 rescues = len(extra.get("rescues", ()))
-                failed = not done and has_failed(config, tick.verdict, reporter.rows)
-                went_back = failed and config.on_collapse == "rollback" and rescues < MOST_RESCUES
+                failed = not done and has_failed(config, tick.verdict, reporter.rows, rescues)
+                went_back = failed and config.on_collapse == "rollback"
                 if went_back:
                     failed = False
                     iteration.notes.append(roll_back(reporter, state, extra, tick.verdict))
                 elif failed:
-                    iteration.notes.append(_why_stopped(config, rescues))
+                    iteration.notes.append("stopped at a collapse, as --on-collapse stop asks; see best.pt")
                 tick = replace(tick, note="; ".join(iteration.notes))
             target, extra, failed, went_back = ranks.told((target, extra, failed, went_back))
             if went_back:
@@ -154,11 +154,6 @@ def _should_stop(ranks: Ranks, should_stop: Callable[[], bool], steps: int) -> b
     if ranks.world == 1:
         return should_stop()
     return steps % _ASK_EVERY == 0 and ranks.any(should_stop())
-
-
-def _why_stopped(config: TrainConfig, rescues: int) -> str:
-    tries = f" after {rescues} rollbacks" if config.on_collapse == "rollback" else ""
-    return f"stopped at a collapse{tries}, as --on-collapse {config.on_collapse} asks; best.pt is from before"
 
 
 def _target(config: TrainConfig, engine: Engine, extra: dict[str, Any], nimg: int, seconds: float) -> int:

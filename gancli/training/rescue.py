@@ -18,19 +18,26 @@ from gancli.training.run import RunFolder
 from gancli.training.state import State
 from gancli.training.ticks import Reporter
 
-__all__ = ["MOST_RESCUES", "cured", "has_failed", "next_cure", "roll_back"]
+__all__ = ["cured", "has_failed", "next_cure", "roll_back"]
 
-MOST_RESCUES = 3
-_PATIENCE = 0.02  # of the planned kimg: how long a verdict must hold before it is acted on
+_MOST_RESCUES = 3
+# Of the planned kimg: how long a verdict must hold before it is acted on; a run that has not been well since it began
+# has nothing to go back to, and may only be young.
+_PATIENCE, _PATIENCE_FROM_THE_START = 0.02, 0.5
 _FEW_BATCHES = 17  # an epoch; fewer collapsed sooner
-_FAILURES = {"stop": ("collapsed",), "rollback": ("collapsed", "collapsing")}
+_FAILURES = {"stop": ("collapsed", "cycling"), "rollback": ("collapsed", "cycling", "collapsing")}
 
 
-def has_failed(config: TrainConfig, verdict: Verdict, rows: list[dict[str, Any]]) -> bool:
-    """Is `verdict` one that --on-collapse acts on, and has it held for the patience, in kimg?"""
-    if verdict.verdict not in _FAILURES.get(config.on_collapse, ()):
+def has_failed(config: TrainConfig, verdict: Verdict, rows: list[dict[str, Any]], rescues: int) -> bool:
+    """Is `verdict` one that --on-collapse acts on, and has it held for the patience, in kimg?
+
+    After three `rescues` a run goes on as it is: it has been told what to try, and half of it is still to come.
+    """
+    if verdict.verdict not in _FAILURES.get(config.on_collapse, ()) or rescues >= _MOST_RESCUES:
         return False
     since = next((row for row in rows if row["tick"] == verdict.since_tick), rows[-1])
+    if since is rows[0]:
+        return kimg_of(rows[-1]) >= _PATIENCE_FROM_THE_START * float(rows[-1]["target_kimg"])
     return kimg_of(rows[-1]) - kimg_of(since) >= _PATIENCE * float(rows[-1]["target_kimg"])
 
 
@@ -61,6 +68,8 @@ def roll_back(reporter: Reporter, state: State, extra: dict[str, Any], verdict: 
     undone = [row for row in rows if row["nimg"] > state.nimg]
     tick = next((f"tick {row['tick']}" for row in rows if row["nimg"] == state.nimg), "the beginning")
     text = f"{verdict.verdict}: back to {tick} ({state.nimg / 1000:.1f} kimg), from now on {flag}"
+    if number == _MOST_RESCUES:
+        text += "; the last change that is tried"
     record = {"number": number, "from_nimg": was, "to_nimg": state.nimg, "flag": flag, "changes": changes}
     append_json_line(run.path / "rollbacks.jsonl", record | {"verdict": verdict.as_dict(), "rows": undone})
     extra["rescues"] = [*extra.get("rescues", ()), record]

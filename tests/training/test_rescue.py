@@ -13,9 +13,10 @@ import torch
 from gancli.config import TrainOptions
 from gancli.metrics.advice import advise
 from gancli.metrics.health import HealthMonitor
+from gancli.metrics.verdict import judge
 from gancli.models.checkpoint import read_checkpoint
 from gancli.training.iteration import Iteration
-from gancli.training.rescue import next_cure
+from gancli.training.rescue import has_failed, next_cure
 from gancli.training.session import Session, open_session
 
 CURE = {"r1_gamma": 10.0}
@@ -136,13 +137,26 @@ def test_a_rollback_survives_the_end_of_the_process(
 
 
 @pytest.mark.slow
-def test_three_rollbacks_then_it_stops(options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_three_rollbacks_it_goes_on_as_it_is(
+    options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plant(monkeypatch, ())
     found = notes(open_session(replace(options, on_collapse="rollback"), out=tmp_path / "run"))
-    assert len(found) == 4
-    flags = [note.split("from now on ")[-1] for note in found[:3]]
-    assert flags == ["--r1 10", "--augment diffaugment", "--batch 4"]
-    assert "after 3 rollbacks" in found[3]
+    flags = [note.split("from now on ")[-1] for note in found]
+    assert flags == ["--r1 10", "--augment diffaugment", "--batch 4; the last change that is tried"]
+    assert read_checkpoint(tmp_path / "run" / "last.pt").nimg == 1280
+
+
+def test_a_run_that_was_never_well_is_given_half_of_its_length(options: TrainOptions, tmp_path: Path) -> None:
+    config = replace(open_session(options, out=tmp_path / "run").config, on_collapse="rollback")
+    rows = [{"tick": i, "nimg": 1000 * i, "kimg": float(i), "target_kimg": 10.0, **SICK} for i in range(1, 8)]
+    verdict = judge(rows, num_images=60)
+    assert (verdict.verdict, verdict.since_tick) == ("collapsed", 1)
+    assert not has_failed(config, verdict, rows[:4], 0)
+    assert has_failed(config, verdict, rows[:5], 0)
+    assert not has_failed(config, verdict, rows, 3)
+    well = [row | WELL for row in rows[:3]] + rows[3:]
+    assert has_failed(config, judge(well[:5], num_images=60), well[:5], 0)
 
 
 def test_every_cure_is_named_by_the_advice(options: TrainOptions, tmp_path: Path) -> None:
