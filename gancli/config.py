@@ -174,6 +174,7 @@ class Engine:
     device: str  # cpu, cuda:0, mps
     precision: str  # fp32, bf16, fp16
     compile: bool = False
+    cuda_graph: bool = False  # is the whole step recorded once and sent to the GPU at once?
     channels_last: bool = True
     micro_batch: int = 0  # 0: the whole batch
     tick_kimg: float = 1.0

@@ -51,6 +51,11 @@ class AugmentPlan:
         """The plan with its tensors on `device`."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=True), num=self.num)
 
+    def tensors(self) -> list[Tensor]:
+        """All that was drawn, in one order."""
+        values = (getattr(self, f.name) for f in dataclasses.fields(self))
+        return [value for value in values if isinstance(value, Tensor)]
+
     @property
     def is_identity(self) -> bool:
         """Does it leave every image as it is?"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -36,6 +36,15 @@ class Batch:
     def __len__(self) -> int:
         return len(self.reals)
 
+    def tensors(self) -> list[Tensor]:
+        """All that it holds, in one order: batches of the same kind can be copied into each other."""
+        own = (self.reals, self.labels, self.z, self.mix, self.noise_real, self.noise_fake)
+        return [x for x in own if x is not None] + (self.augmentation.tensors() if self.augmentation else [])
+
+    def at(self, seed: int) -> Batch:
+        """The same with another `seed`."""
+        return replace(self, seed=seed)
+
     def part(self, start: int, stop: int) -> Batch:
         """Rows `start` to `stop`: a micro-batch, or a rank's share."""
 
@@ -66,7 +75,7 @@ class BatchSource:
     ) -> None:
         self._rank, self._world = rank, world
         self._config = config
-        self._device = device
+        self.device = device
         self._images = data.images
         self._labels = data.labels if config.num_classes else None
         self._train = data.train
@@ -91,19 +100,19 @@ class BatchSource:
         """The reals and latents of several batches of points at once: the `count` from `nimg` on, [count, …] each."""
         rows = self._train[self._sampler.indices(nimg, count, draw)]
         z = normal((count, self._config.latent_dim), self._config.seed, "block-z", nimg, draw)
-        return self._images[rows.to(self._images.device)].to(self._device), z.to(self._device)
+        return self._images[rows.to(self._images.device)].to(self.device), z.to(self.device)
 
     def _batch(self, who: str, rows: Tensor, nimg: int, draw: int, augment_p: float | None) -> Batch:
         config, seed, n = self._config, self._config.seed, len(rows)
         own = slice(n * self._rank // self._world, n * (self._rank + 1) // self._world)
-        labels = self._labels[rows[own]].to(self._device) if self._labels is not None else None
+        labels = self._labels[rows[own]].to(self.device) if self._labels is not None else None
         reals = self._reals(rows, own, nimg, draw, who)
         shape = (n, *reals.shape[1:])
         noise = bool(config.instance_noise)
         return Batch(
             reals=reals,
             labels=labels,
-            z=normal((n, config.latent_dim), seed, f"{who}-z", nimg, draw)[own].to(self._device),
+            z=normal((n, config.latent_dim), seed, f"{who}-z", nimg, draw)[own].to(self.device),
             mix=self._mix(shape, who, nimg, draw)[own] if config.gp_weight else None,
             noise_real=self._noise(shape, f"{who}-noise-real", nimg, draw)[own] if noise else None,
             noise_fake=self._noise(shape, f"{who}-noise-fake", nimg, draw)[own] if noise else None,
@@ -115,21 +124,23 @@ class BatchSource:
     def _reals(self, rows: Tensor, own: slice, nimg: int, draw: int, who: str) -> Tensor:
         images = self._images[rows[own].to(self._images.device)]
         if self._config.is_points:
-            return images.to(self._device)
-        images = images.to(self._device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+            return images.to(self.device)
+        if self.device.type == "cuda" and images.device.type == "cpu":
+            images = images.pin_memory()
+        images = images.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         reals = images.to(torch.float32).mul_(1 / 127.5).sub_(1.0)
         if self._config.flip:
             turned = uniform((len(rows), 1, 1, 1), self._config.seed, f"{who}-flip", nimg, draw)[own] < 0.5
-            reals = torch.where(turned.to(self._device), reals.flip(3), reals)
+            reals = torch.where(turned.to(self.device), reals.flip(3), reals)
         return reals
 
     def _mix(self, shape: tuple[int, ...], who: str, nimg: int, draw: int) -> Tensor:
         return uniform((shape[0],) + (1,) * (len(shape) - 1), self._config.seed, f"{who}-mix", nimg, draw).to(
-            self._device
+            self.device
         )
 
     def _noise(self, shape: tuple[int, ...], name: str, nimg: int, draw: int) -> Tensor:
-        return normal(shape, self._config.seed, name, nimg, draw).to(self._device)
+        return normal(shape, self._config.seed, name, nimg, draw).to(self.device)
 
     def _augmentation(
         self, shape: tuple[int, ...], own: slice, who: str, nimg: int, draw: int, p: float | None
@@ -139,4 +150,4 @@ class BatchSource:
             return None
         generator = stream(self._config.seed, f"{who}-augment", nimg, draw)
         plan = draw_augmentation(policy, shape[0], (shape[3], shape[2]), shape[1], generator, p)
-        return (plan if own == slice(0, shape[0]) else plan.part(own.start, own.stop)).to(self._device)
+        return (plan if own == slice(0, shape[0]) else plan.part(own.start, own.stop)).to(self.device)

@@ -61,11 +61,12 @@ def shift_pixels(images: Tensor, shift: Tensor) -> Tensor:
 def _grid(affine: Tensor, image: tuple[int, int], output: tuple[int, int], spacing: float = 1.0) -> Tensor:
     """Where each output pixel looks, [N, h, w, 2] in [-1, 1] of the image; `spacing` is the output's step in pixels."""
     height, width = image
-    y = (torch.arange(output[0]) - (output[0] - 1) / 2) * spacing
-    x = (torch.arange(output[1]) - (output[1] - 1) / 2) * spacing
+    # all made on the device: a CUDA graph cannot hold a copy from the processor
+    y = (torch.arange(output[0], device=affine.device) - (output[0] - 1) / 2) * spacing
+    x = (torch.arange(output[1], device=affine.device) - (output[1] - 1) / 2) * spacing
     at = torch.stack([x[None, :].expand(*output), y[:, None].expand(*output)], dim=-1).reshape(1, -1, 2).to(affine)
     places = at @ affine[:, :, :2].transpose(1, 2) + affine[:, None, :, 2]
-    places = places / torch.tensor([width / 2, height / 2]).to(affine)
+    places = torch.stack([places[..., 0] / (width / 2), places[..., 1] / (height / 2)], dim=-1)
     return places.reshape(len(affine), *output, 2)
 
 

@@ -134,7 +134,7 @@ def _validate(path: Path, content: Any) -> Checkpoint:
         engine=engine,
         nimg=content["nimg"],
         draw=content["draw"],
-        states={name: content[name] for name in _STATES},
+        states={name: content[name] for name in _STATES} | {"scaler": content.get("scaler") or {}},
         extra=extra if isinstance(extra, dict) else {},
     )
 

@@ -119,7 +119,8 @@ class PixelNorm(nn.Module):
     """x / sqrt(mean over channels of x² + 1e-8) (Karras 2018, section 4.2)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-8)
+        # in single precision: half has no 1e-8
+        return x * torch.rsqrt(x.float().square().mean(1, keepdim=True) + 1e-8).to(x.dtype)
 
 
 class MinibatchDeviation(nn.Module):

@@ -34,8 +34,8 @@ class _Block(nn.Module):
         nn.init.zeros_(self.narrow.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.leaky_relu(self.widen(x), _SLOPE)
-        y = F.leaky_relu(self.mix(y), _SLOPE)
+        y = F.leaky_relu(self.widen(x), _SLOPE, inplace=True)
+        y = F.leaky_relu(self.mix(y), _SLOPE, inplace=True)
         out: Tensor = x + self.narrow(y)
         return out
 

@@ -8,7 +8,6 @@ networks are updated at once from one forward pass. Tests hold it to the plain s
 from __future__ import annotations
 
 import functools
-import logging
 import math
 from collections.abc import Callable
 
@@ -18,14 +17,13 @@ from torch import Tensor, nn
 
 from gancli.config import Engine, TrainConfig
 from gancli.data.batches import BatchSource
-from gancli.training.iteration import Iteration, Tally
-from gancli.training.ranks import ALONE, Ranks
+from gancli.training.compiling import compiled
+from gancli.training.iteration import Tally
 from gancli.training.schedules import burn_in, cosine, ema_beta, gamma_factor, lr_factor
 from gancli.training.state import State
 
-__all__ = ["FusedToy", "can_fuse", "make_iteration", "toy_gradients"]
+__all__ = ["FusedToy", "can_fuse", "toy_gradients"]
 
-_log = logging.getLogger(__name__)
 _SLOPE = 0.2
 _BLOCK = 32  # steps whose random numbers are drawn together
 _NAMES = ("loss_d", "loss_g", "d_real", "d_fake", "r1", "r2", "grad_norm_d", "grad_norm_g")
@@ -45,17 +43,10 @@ def can_fuse(config: TrainConfig) -> bool:
     )
 
 
-def make_iteration(
-    config: TrainConfig, engine: Engine, state: State, source: BatchSource, ranks: Ranks = ALONE
-) -> Iteration | FusedToy:
-    """What runs the steps of `config`: the general iteration, or for a toy alone the one written out by hand."""
-    if can_fuse(config) and ranks.world == 1:
-        return FusedToy(config, engine, state, source)
-    return Iteration(config, engine, state, source, ranks)
-
-
 class FusedToy:
     """Runs steps on `state` in place of `Iteration`; the networks' parameters become views of flat vectors."""
+
+    warm_up = 1
 
     def __init__(self, config: TrainConfig, engine: Engine, state: State, source: BatchSource) -> None:
         self.config, self.state, self.source = config, state, source
@@ -255,20 +246,7 @@ def _step(
 
 @functools.lru_cache(maxsize=1)
 def _compiled_step() -> Callable[..., None]:
-    """`_step` as one compiled graph; if this machine cannot compile, the plain one, for good."""
-    compiled: Callable[..., None] | None = torch.compile(_step, fullgraph=True)
-
-    def step(*tensors: Tensor) -> None:
-        nonlocal compiled
-        if compiled is not None:
-            try:
-                return compiled(*tensors)
-            except Exception as error:  # noqa: BLE001 - a missing or odd C++ compiler raises anything
-                _log.warning("the step cannot be compiled here (%s); going on without", type(error).__name__)
-                compiled = None
-        return _step(*tensors)
-
-    return step
+    return compiled(_step)
 
 
 def _forward(x: Tensor, weights: list[Tensor]) -> tuple[list[Tensor], list[Tensor], Tensor]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gancli.config import Engine, TrainConfig
 from gancli.data.batches import Batch, BatchSource
+from gancli.data.prefetch import Prefetcher
 from gancli.errors import TrainingError
 from gancli.models.growing import set_fade
 from gancli.recipes import find_recipe
@@ -19,11 +21,12 @@ from gancli.training.memory import has_batch_statistics, is_out_of_memory
 from gancli.training.ranks import ALONE, Ranks
 from gancli.training.schedules import burn_in, cosine, ema_beta, gamma_factor, lr_factor
 from gancli.training.state import State
-from gancli.training.step import Step
+from gancli.training.step import Numbers, Step
 
-__all__ = ["Iteration", "Tally"]
+__all__ = ["Inputs", "Iteration", "Tally"]
 
 _NORM_EVERY = 16
+_LEAST_SCALE = 1e-3  # of fp16: what still overflows below it is no number at all
 
 
 class Tally:
@@ -59,20 +62,43 @@ class Tally:
         return all(bool(torch.isfinite(total)) for total in self._sums.values())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What one iteration computes on: a batch for each turn of the discriminator, and the generator's.
+
+    `learns`: on which of `batches` the discriminator learns; `own`: the generator's, None where it takes the last of
+    `batches`; `measures_norms`: are gradient norms wanted?
+    """
+
+    batches: tuple[Batch, ...]
+    learns: tuple[bool, ...]
+    own: Batch | None
+    measures_norms: bool
+
+
 class Iteration:
     """Runs iterations on `state`. All that changes over the run is set from the position before each update."""
 
+    warm_up = 1  # iterations before their rate means anything
+
     def __init__(
-        self, config: TrainConfig, engine: Engine, state: State, source: BatchSource, ranks: Ranks = ALONE
+        self,
+        config: TrainConfig,
+        engine: Engine,
+        state: State,
+        source: BatchSource | Prefetcher,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.config = config
+        self.engine = engine
         self.state = state
         self.ranks = ranks
         self.notes: list[str] = []  # what happened that a person should know
         self.source = source
-        self.step = Step(config, engine, state.generator, state.discriminator)
+        self.step = Step(config, engine, state.generator, state.discriminator, state.scaler)
         self.tally = Tally()
-        self._measures_norms = False
+        self._ema_beta: float | Tensor = 0.0
+        self._held: dict[str, Tensor] = {}
         self._adaptation = Adaptation(config, state.augment)
         every = re.fullmatch(r"(\d+)(e?)", config.d_every)
         assert every is not None
@@ -82,33 +108,64 @@ class Iteration:
 
     def run(self, progress: float) -> None:
         """One iteration at `progress` (0..1) of the planned run."""
-        config, state, begin = self.config, self.state, self.state.nimg
+        config, state = self.config, self.state
         self._schedule(progress)
-        self._measures_norms = (begin // (config.batch_size * config.d_steps)) % _NORM_EVERY == 0
-        p = self._adaptation.chance(progress, state.augment)
-        fakes = None
-        for turn in range(config.d_steps):
-            batch = self.source.discriminator_batch(state.nimg, state.draw, p)
-            if self._reuses and turn == config.d_steps - 1:
+        inputs = self._draw(self._adaptation.chance(progress, state.augment))
+        for numbers in self._update(inputs):
+            self.tally.add(numbers)
+            if config.augment == "ada" and "sign_real" in numbers:
+                sign = self.ranks.sum(numbers["sign_real"].detach().clone())
+                self._adaptation.observe(sign, config.batch_size, state.augment)
+        state.nimg += config.batch_size * config.d_steps
+
+    def _draw(self, p: float | None) -> Inputs:
+        """All that is random in this iteration; `p`: how often adaptive augmentation strikes."""
+        config, begin, draw = self.config, self.state.nimg, self.state.draw
+        places = range(begin, begin + config.batch_size * config.d_steps, config.batch_size)
+        return Inputs(
+            batches=tuple(self.source.discriminator_batch(nimg, draw, p) for nimg in places),
+            learns=tuple(self._is_d_turn(nimg) for nimg in places),
+            own=None if self._reuses else self.source.generator_batch(begin, draw, p),
+            measures_norms=(begin // (config.batch_size * config.d_steps)) % _NORM_EVERY == 0,
+        )
+
+    def _update(self, inputs: Inputs) -> list[Numbers]:
+        """The discriminator's updates, the generator's, the running average; one table of numbers for each update."""
+        state, step, found, fakes = self.state, self.step, [], None
+        for turn, batch in enumerate(inputs.batches):
+            if self._reuses and turn == len(inputs.batches) - 1:
                 fakes = self._made(batch)
-            if self._is_d_turn(state.nimg):
-                numbers, fakes = self._gradients(state.optimizer_d, self.step.discriminator_gradients, batch, fakes)
-                self.ranks.sum_gradients(state.discriminator)
-                self.tally.add(numbers)
-                if config.augment == "ada":
-                    sign = self.ranks.sum(numbers["sign_real"].detach().clone())
-                    self._adaptation.observe(sign, batch.num_whole, state.augment)
-                self._measure_norm("grad_norm_d", state.discriminator)
-                state.optimizer_d.step()
-            state.nimg += batch.num_whole
-        if not self._reuses:
-            batch = self.source.generator_batch(begin, state.draw, p)
-        numbers, fakes = self._gradients(state.optimizer_g, self.step.generator_gradients, batch, fakes)
-        self.ranks.sum_gradients(state.generator)
-        self.tally.add(numbers)
-        self._measure_norm("grad_norm_g", state.generator)
-        state.optimizer_g.step()
-        state.average(ema_beta(config.ema_halflife_kimg, state.nimg, state.nimg - begin))
+            if inputs.learns[turn]:
+                numbers, fakes = self._gradients(state.optimizer_d, step.discriminator_gradients, batch, fakes)
+                norm = "grad_norm_d" if inputs.measures_norms else None
+                found.append(self._advance(state.optimizer_d, state.discriminator, numbers, norm))
+        batch = inputs.batches[-1] if inputs.own is None else inputs.own
+        numbers, fakes = self._gradients(state.optimizer_g, step.generator_gradients, batch, fakes)
+        norm = "grad_norm_g" if inputs.measures_norms else None
+        found.append(self._advance(state.optimizer_g, state.generator, numbers, norm))
+        state.average(self._ema_beta)
+        return found
+
+    def _advance(
+        self, optimizer: torch.optim.Optimizer, module: nn.Module, numbers: Numbers, norm: str | None
+    ) -> Numbers:
+        """One step along the gradients; returns `numbers` with their `norm`, and nothing where fp16 overflowed."""
+        scaler = self.state.scaler
+        self.ranks.sum_gradients(module)
+        if scaler is not None:
+            scaler.unscale_(optimizer)
+        if norm is not None:
+            gradients = [p.grad for p in module.parameters() if p.grad is not None]
+            numbers[norm] = torch.stack(torch._foreach_norm(gradients)).norm()
+        if scaler is None:
+            optimizer.step()
+            return numbers
+        before = scaler.get_scale()
+        scaler.step(optimizer)
+        scaler.update()
+        # a step that overflowed is not taken and the scale halved, which is how it finds its height at the beginning
+        is_taken = scaler.get_scale() >= before or before < _LEAST_SCALE
+        return numbers if is_taken else {}
 
     @property
     def micro_batch(self) -> int:
@@ -130,10 +187,10 @@ class Iteration:
     def _gradients(
         self,
         optimizer: torch.optim.Optimizer,
-        compute: Callable[[Batch, Tensor | None], dict[str, Tensor]],
+        compute: Callable[[Batch, Tensor | None], Numbers],
         batch: Batch,
         fakes: Tensor | None,
-    ) -> tuple[dict[str, Tensor], Tensor | None]:
+    ) -> tuple[Numbers, Tensor | None]:
         """The gradients of one update; where the memory does not hold them, in pieces half as large."""
         while True:
             optimizer.zero_grad(set_to_none=True)
@@ -164,21 +221,31 @@ class Iteration:
     # ---- schedules and numbers ------------------------------------------------------------------------------------
 
     def _schedule(self, progress: float) -> None:
-        config, state = self.config, self.state
+        config, state, held = self.config, self.state, self._hold
         factor = lr_factor(config.lr_schedule, self._lr_progress(progress), config.seed, state.nimg)
         beta2 = config.betas[1]
         if config.beta2_final is not None:
             beta2 = cosine(beta2, config.beta2_final, progress, burn_in(config.gamma_schedule))
-        for optimizer, lr in ((state.optimizer_g, config.g_lr), (state.optimizer_d, config.d_lr)):
+        for name, optimizer, lr in (("g", state.optimizer_g, config.g_lr), ("d", state.optimizer_d, config.d_lr)):
             for group in optimizer.param_groups:
-                group["lr"] = lr * factor
+                group["lr"] = held(f"lr_{name}", lr * factor) if self.engine.cuda_graph else lr * factor
                 group["betas"] = (config.betas[0], beta2)
         if config.grown:
             set_fade(fade(progress), state.generator, state.generator_ema, state.discriminator)
         gamma = gamma_factor(config.gamma_schedule, progress)
-        self.step.r1_gamma = (config.r1_gamma or 0.0) * gamma
-        self.step.r2_gamma = (config.r2_gamma or 0.0) * gamma
-        self.step.noise_scale = (config.instance_noise or 0.0) * (1.0 - min(progress, 1.0))
+        self.step.r1_gamma = held("r1", (config.r1_gamma or 0.0) * gamma)
+        self.step.r2_gamma = held("r2", (config.r2_gamma or 0.0) * gamma)
+        self.step.noise_scale = held("noise", (config.instance_noise or 0.0) * (1.0 - min(progress, 1.0)))
+        num = config.batch_size * config.d_steps
+        self._ema_beta = held("ema", ema_beta(config.ema_halflife_kimg, state.nimg + num, num))
+
+    def _hold(self, name: str, value: float) -> float | Tensor:
+        """`value` as the step takes it: where its kernels are fixed once, in a tensor that stays where it is."""
+        if not (self.engine.compile or self.engine.cuda_graph):
+            return value
+        if name not in self._held:
+            self._held[name] = torch.zeros((), device=self.engine.device)
+        return self._held[name].fill_(value)
 
     def _lr_progress(self, progress: float) -> float:
         """The fish stages belong to a whole length: shorter runs keep the first rates, longer ones stretch them."""
@@ -190,8 +257,3 @@ class Iteration:
         """Every k-th batch, or every k-th epoch; the first always."""
         unit = self.config.num_images if self._every_epochs else self.config.batch_size
         return (nimg // unit) % self._every == 0
-
-    def _measure_norm(self, name: str, module: torch.nn.Module) -> None:
-        if self._measures_norms:
-            gradients = [p.grad for p in module.parameters() if p.grad is not None]
-            self.tally.add({name: torch.stack(torch._foreach_norm(gradients)).norm()})

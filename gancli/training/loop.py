@@ -17,7 +17,8 @@ from gancli.files import write_json
 from gancli.metrics.advice import advise
 from gancli.models.checkpoint import Checkpoint
 from gancli.text import clean
-from gancli.training.fused import FusedToy, make_iteration
+from gancli.training.engine import make_iteration, tune
+from gancli.training.fused import FusedToy
 from gancli.training.iteration import Iteration, Tally
 from gancli.training.plan import planned_nimg
 from gancli.training.ranks import ALONE, Ranks
@@ -52,6 +53,7 @@ def train_loop(
     losses are not finite after three rollbacks, `DiskError` when a checkpoint cannot be written.
     """
     # ---- what learns, where it stands
+    tune(config, engine)
     if checkpoint is not None:
         state = State.restored(checkpoint, engine)
     else:

@@ -23,6 +23,7 @@ from gancli.training.step import Step
 __all__ = [
     "MemoryEstimate",
     "available_mb",
+    "budget_mb",
     "estimate_memory",
     "has_batch_statistics",
     "is_out_of_memory",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 _SHARE = 0.8  # of what is free, for what the estimate does not see
+_CARD_SHARE = 0.5  # of a card: its desktop and the allocator's waste want the rest
+_PROCESSOR_MB = 3000.0  # a processor gains nothing from larger pieces, and other programs want the memory
 _SAMPLE = 2
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate")
 
@@ -40,6 +43,7 @@ class MemoryEstimate:
 
     state_mb: float
     per_image_mb: float
+    num_images: int = _SAMPLE  # that were looked at
 
     def peak_mb(self, batch_size: int) -> float:
         """Of a step with `batch_size` images at a time."""
@@ -67,12 +71,21 @@ def estimate_memory(config: TrainConfig, engine: Engine, state: State, source: B
     return MemoryEstimate(state_mb=(5 * weights[0] + 4 * weights[1]) / 1e6, per_image_mb=kept / len(batch))
 
 
-def pick_micro_batch(batch_size: int, estimate: MemoryEstimate, free_mb: float) -> int:
-    """The largest halving of `batch_size` that fits; 0 when the whole batch does, or when nothing is known."""
+def pick_micro_batch(batch_size: int, estimate: MemoryEstimate, budget_mb: float) -> int:
+    """The largest halving of `batch_size` that takes no more than `budget_mb`; 0 when the whole batch does."""
     size = batch_size
-    while free_mb > 0 and size > 1 and estimate.peak_mb(size) > _SHARE * free_mb:
+    while size > 1 and estimate.peak_mb(size) > budget_mb:
         size = (size + 1) // 2
     return 0 if size >= batch_size else size
+
+
+def budget_mb(device: str, *, counts_free: bool = True) -> float:
+    """What a step may take: most of what is free there, at most half a card or 3 GB of a processor's memory."""
+    most = _PROCESSOR_MB
+    if device.startswith("cuda"):
+        most = _CARD_SHARE * torch.cuda.get_device_properties(device).total_memory / 1e6
+    free = available_mb(device) if counts_free else 0.0
+    return min(most, _SHARE * free) if free > 0 else most
 
 
 def available_mb(device: str) -> float:

@@ -42,16 +42,21 @@ def generator_loss(objective: str, fake_logits: Tensor, real_logits: Tensor | No
     return F.softplus(real_logits - fake_logits).mean()
 
 
-def squared_gradient_norm(logits: Tensor, x: Tensor) -> Tensor:
-    """|∇ₓ D(x)|² of each image, [N], differentiable: R1 on reals, R2 on fakes, times gamma / 2 (Mescheder 2018)."""
-    (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
-    return gradient.float().square().flatten(1).sum(1)
+def squared_gradient_norm(logits: Tensor, x: Tensor, scale: float = 1.0) -> Tensor:
+    """|∇ₓ D(x)|² of each image, [N], differentiable: R1 on reals, R2 on fakes, times gamma / 2 (Mescheder 2018).
+
+    Of half precision, `scale` lifts the way back to x and is taken off again before anything is squared.
+    """
+    total = logits.sum() if scale == 1.0 else logits.sum() * scale
+    (gradient,) = torch.autograd.grad(total, x, create_graph=True)
+    gradient = gradient.float() if scale == 1.0 else gradient.float() / scale
+    return gradient.square().flatten(1).sum(1)
 
 
-def gradient_penalty(logits: Tensor, x: Tensor) -> Tensor:
-    """(|∇ₓ D(x)| - 1)² of each image, [N], two-sided (Gulrajani 2017, equation 3)."""
+def gradient_penalty(logits: Tensor, x: Tensor, scale: float = 1.0) -> Tensor:
+    """(|∇ₓ D(x)| - 1)² of each image, [N], two-sided (Gulrajani 2017, equation 3); `scale` as above."""
     # The root has no slope at exactly zero, where a fresh critic may stand.
-    norm = (squared_gradient_norm(logits, x) + 1e-12).sqrt()
+    norm = (squared_gradient_norm(logits, x, scale) + 1e-12).sqrt()
     return (norm - 1).square()
 
 

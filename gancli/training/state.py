@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gancli.config import Engine, TrainConfig
 from gancli.data.streams import stream
@@ -26,6 +26,7 @@ class State:
     discriminator: nn.Module
     optimizer_g: torch.optim.Optimizer
     optimizer_d: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler | None = None  # of the losses, where the engine computes in fp16
     nimg: int = 0
     draw: int = 0
     augment: dict[str, Any] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class State:
             discriminator=discriminator.train(),
             optimizer_g=_adam(generator, config.g_lr, config),
             optimizer_d=_adam(discriminator, config.d_lr, config),
+            scaler=_scaler(engine),
         )
 
     @classmethod
@@ -65,6 +67,8 @@ class State:
         self.optimizer_g.load_state_dict(saved["optimizer_g"])
         self.optimizer_d.load_state_dict(saved["optimizer_d"])
         self.augment = dict(saved["augment"])
+        if self.scaler is not None and saved.get("scaler"):
+            self.scaler.load_state_dict(saved["scaler"])
         self.nimg = checkpoint.nimg
         self.draw = checkpoint.draw
 
@@ -85,19 +89,31 @@ class State:
             "optimizer_g": self.optimizer_g.state_dict(),
             "optimizer_d": self.optimizer_d.state_dict(),
             "augment": self.augment,
+            "scaler": {} if self.scaler is None else self.scaler.state_dict(),
             "data_card": card,
             "extra": extra,
         }
 
     @torch.no_grad()
-    def average(self, beta: float) -> None:
+    def average(self, beta: float | Tensor) -> None:
         """Moves the running average: ema = beta · ema + (1 - beta) · generator, buffers as well."""
         ema = [t for t in self.generator_ema.state_dict().values() if t.is_floating_point()]
         now = [t for t in self.generator.state_dict().values() if t.is_floating_point()]
-        torch._foreach_lerp_(ema, now, 1.0 - beta)
+        if isinstance(beta, float):
+            torch._foreach_lerp_(ema, now, 1.0 - beta)
+            return
+        way = torch._foreach_sub(now, ema)  # the same in three kernels, none of which asks the device for beta
+        torch._foreach_mul_(way, 1.0 - beta)
+        torch._foreach_add_(ema, way)
 
 
 def _adam(module: nn.Module, lr: float, config: TrainConfig) -> torch.optim.Optimizer:
     device = next(module.parameters()).device
     fused = device.type in ("cpu", "cuda")
     return torch.optim.Adam(module.parameters(), lr=lr, betas=config.betas, eps=1e-8, fused=fused)
+
+
+def _scaler(engine: Engine) -> torch.amp.GradScaler | None:
+    if engine.precision != "fp16":
+        return None
+    return torch.amp.GradScaler(torch.device(engine.device).type)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gancli.config import Engine, TrainConfig
 from gancli.data.augment import apply_augmentation
 from gancli.data.batches import Batch
+from gancli.training.compiling import compiled
 from gancli.training.objectives import (
     discriminator_loss,
     drift_penalty,
@@ -19,7 +20,7 @@ from gancli.training.objectives import (
     squared_gradient_norm,
 )
 
-__all__ = ["Step"]
+__all__ = ["Numbers", "Step"]
 
 Numbers = dict[str, Tensor]
 
@@ -27,16 +28,27 @@ Numbers = dict[str, Tensor]
 class Step:
     """The adversarial update for one config; holds no state of its own."""
 
-    def __init__(self, config: TrainConfig, engine: Engine, generator: nn.Module, discriminator: nn.Module) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        engine: Engine,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> None:
         self.config = config
         self.engine = engine
         self.generator = generator
         self.discriminator = discriminator
-        self.r1_gamma = config.r1_gamma or 0.0
-        self.r2_gamma = config.r2_gamma or 0.0
-        self.noise_scale = 0.0  # of the instance noise at this position
+        self.r1_gamma: float | Tensor = config.r1_gamma or 0.0
+        self.r2_gamma: float | Tensor = config.r2_gamma or 0.0
+        self.noise_scale: float | Tensor = 0.0  # of the instance noise at this position
         self.micro_batch = engine.micro_batch
-        self._drops = bool(config.dropout) or getattr(generator, "draws_noise", False)
+        self.is_captured = False  # into a graph, whose random numbers are seeded from outside
+        self.draws = bool(config.dropout) or getattr(generator, "draws_noise", False)
+        self._scaler = scaler
+        self._loss_d = compiled(self._discriminator_loss) if engine.compile else self._discriminator_loss
+        self._loss_g = compiled(self._generator_loss) if engine.compile else self._generator_loss
 
     def discriminator_gradients(self, batch: Batch, fakes: Tensor | None = None) -> Numbers:
         """Adds the gradients of the discriminator's loss on `batch`; returns detached means to log.
@@ -47,7 +59,7 @@ class Step:
         for part, share, start in self._parts(batch):
             made = self._fakes(part) if fakes is None else fakes[start : start + len(part)]
             loss, found = self._discriminator_part(part, made.detach())
-            (loss * share).backward()  # type: ignore[no-untyped-call]
+            self._backward(loss * share)
             for name, value in found.items():
                 numbers[name] = numbers.get(name, 0.0) + value.detach() * share
         return numbers
@@ -58,13 +70,9 @@ class Step:
         with _frozen(self.discriminator):
             for part, share, start in self._parts(batch):
                 made = self.make(part) if fakes is None else fakes[start : start + len(part)]
-                reals = part.reals if self.config.objective == "relativistic" else None
                 self._seed(part.seed + 1)
-                with self.autocast():
-                    fake_logits = self._judge(made, part, part.noise_fake)
-                    real_logits = None if reals is None else self._judge(reals, part, part.noise_real)
-                loss = generator_loss(self.config.objective, fake_logits, real_logits)
-                (loss * share).backward()  # type: ignore[no-untyped-call]
+                loss = self._loss_g(made, part.at(0) if self.engine.compile else part)
+                self._backward(loss * share)
                 numbers["loss_g"] = numbers.get("loss_g", 0.0) + loss.detach() * share
         return numbers
 
@@ -89,28 +97,38 @@ class Step:
     # ---- one part of a batch ------------------------------------------------------------------------------------
 
     def _discriminator_part(self, part: Batch, fakes: Tensor) -> tuple[Tensor, Numbers]:
-        config = self.config
-        reals = part.reals.detach().requires_grad_(self.r1_gamma > 0)
-        fakes = fakes.requires_grad_(self.r2_gamma > 0)
+        config, between = self.config, None
+        reals = part.reals.detach().requires_grad_(bool(config.r1_gamma))
+        fakes = fakes.requires_grad_(bool(config.r2_gamma))
+        if config.gp_weight:
+            assert part.mix is not None
+            between = torch.lerp(part.reals, fakes.detach(), part.mix).requires_grad_(True)
         self._seed(part.seed)
+        scale = 1.0 if self._scaler is None else self._scaler.get_scale()
+        # a compiled loss is a function of its tensors alone
+        return self._loss_d(part.at(0) if self.engine.compile else part, reals, fakes, between, scale)
+
+    def _discriminator_loss(
+        self, part: Batch, reals: Tensor, fakes: Tensor, between: Tensor | None, scale: float
+    ) -> tuple[Tensor, Numbers]:
+        """The whole loss with its penalties; `scale` keeps the inner gradients of fp16 from vanishing."""
+        config = self.config
         with self.autocast():
             # Two passes, not one: networks with batch statistics must not mix reals and fakes.
             real_logits = self._judge(reals, part, part.noise_real)
             fake_logits = self._judge(fakes, part, part.noise_fake)
         loss = discriminator_loss(config.objective, real_logits, fake_logits, config.label_smoothing or 0.0)
         numbers = {"loss_d": loss, **self._scores(real_logits, fake_logits)}
-        if self.r1_gamma:
-            numbers["r1"] = squared_gradient_norm(real_logits, reals).mean()
+        if config.r1_gamma:
+            numbers["r1"] = squared_gradient_norm(real_logits, reals, scale).mean()
             loss = loss + 0.5 * self.r1_gamma * numbers["r1"]
-        if self.r2_gamma:
-            numbers["r2"] = squared_gradient_norm(fake_logits, fakes).mean()
+        if config.r2_gamma:
+            numbers["r2"] = squared_gradient_norm(fake_logits, fakes, scale).mean()
             loss = loss + 0.5 * self.r2_gamma * numbers["r2"]
-        if config.gp_weight:
-            assert part.mix is not None
-            between = torch.lerp(part.reals, fakes.detach(), part.mix).requires_grad_(True)
+        if config.gp_weight and between is not None:
             with self.autocast():
                 logits = self._judge(between, part, None)
-            numbers["gp"] = gradient_penalty(logits, between).mean()
+            numbers["gp"] = gradient_penalty(logits, between, scale).mean()
             loss = loss + config.gp_weight * numbers["gp"]
         if config.drift:
             loss = loss + config.drift * drift_penalty(real_logits)
@@ -120,11 +138,22 @@ class Step:
             loss = loss + numbers["loss_auxiliary"]
         return loss, numbers
 
+    def _generator_loss(self, fakes: Tensor, part: Batch) -> Tensor:
+        reals = part.reals if self.config.objective == "relativistic" else None
+        with self.autocast():
+            fake_logits = self._judge(fakes, part, part.noise_fake)
+            real_logits = None if reals is None else self._judge(reals, part, part.noise_real)
+        return generator_loss(self.config.objective, fake_logits, real_logits)
+
+    def _backward(self, loss: Tensor) -> None:
+        loss = loss if self._scaler is None else self._scaler.scale(loss)
+        loss.backward()  # type: ignore[no-untyped-call]
+
     def _judge(self, images: Tensor, part: Batch, noise: Tensor | None) -> Tensor:
         """The logits [N] float32 of `images`, augmented and noised as the position says."""
         if part.augmentation is not None:
             images = apply_augmentation(images, part.augmentation)
-        if noise is not None and self.noise_scale > 0:
+        if noise is not None:
             images = images + self.noise_scale * noise
         logits: Tensor = self.discriminator(images, part.labels)
         return logits.float()
@@ -154,7 +183,7 @@ class Step:
 
     def _seed(self, seed: int) -> None:
         """What the networks draw inside (dropout) comes from the position too."""
-        if self._drops:
+        if self.draws and not self.is_captured:
             torch.manual_seed(seed)
 
 

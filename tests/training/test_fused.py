@@ -11,7 +11,8 @@ import torch
 from gancli.config import Engine, TrainConfig, TrainOptions, resolve
 from gancli.data.batches import BatchSource
 from gancli.data.dataset import TrainingSet, open_training_set
-from gancli.training.fused import FusedToy, can_fuse, make_iteration, toy_gradients
+from gancli.training.engine import make_iteration
+from gancli.training.fused import FusedToy, can_fuse, toy_gradients
 from gancli.training.iteration import Iteration
 from gancli.training.objectives import discriminator_loss, generator_loss, squared_gradient_norm
 from gancli.training.state import State

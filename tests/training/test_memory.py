@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from gancli.config import TrainOptions
+from gancli.config import DataFacts, Engine, TrainOptions, resolve
 from gancli.data.batches import Batch
+from gancli.data.dataset import TrainingSet
 from gancli.errors import TrainingError
 from gancli.models.checkpoint import read_checkpoint
+from gancli.recipes import find_recipe
 from gancli.training import engine as engine_module
-from gancli.training.memory import MemoryEstimate, is_out_of_memory, pick_micro_batch
+from gancli.training import memory as memory_module
+from gancli.training.memory import MemoryEstimate, budget_mb, is_out_of_memory, pick_micro_batch
 from gancli.training.session import open_session
 from gancli.training.step import Step
 
@@ -104,9 +107,29 @@ def test_other_errors_are_not_taken_for_a_full_memory() -> None:
 def test_the_largest_pieces_that_fit_are_chosen() -> None:
     estimate = MemoryEstimate(state_mb=100, per_image_mb=10)
     assert pick_micro_batch(64, estimate, 10_000) == 0
-    assert pick_micro_batch(64, estimate, 600) == 32  # 80 % of 600 holds 100 + 32 · 10, not 100 + 64 · 10
+    assert pick_micro_batch(64, estimate, 480) == 32  # it holds 100 + 32 · 10, not 100 + 64 · 10
     assert pick_micro_batch(64, estimate, 10) == 1
-    assert pick_micro_batch(64, estimate, 0) == 0  # nothing is known
+
+
+def test_a_step_takes_most_of_what_is_free_and_never_more_than_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    for free, budget in ((1000, 800), (64_000, 3000), (0, 3000)):  # 0: nothing is known
+        monkeypatch.setattr(memory_module, "available_mb", lambda device, free=free: free)
+        assert budget_mb("cpu") == budget
+        assert budget_mb("cpu", counts_free=False) == 3000
+
+
+@pytest.mark.parametrize("model", ["wgan-gp", "r3gan-s"])
+@pytest.mark.parametrize(("side", "most_mb"), [(64, 3200), (128, 4800)])
+def test_a_card_of_6_gb_holds_the_recipes_batch(model: str, side: int, most_mb: int, tmp_path: Path) -> None:
+    images = torch.randint(0, 256, (64, 3, side, side), dtype=torch.uint8)
+    facts = DataFacts(spec="x", fingerprint="", size=(side, side), channels=3, num_images=len(images), num_held_out=0)
+    data = TrainingSet(
+        facts=facts, images=images, labels=None, train=torch.arange(len(images)), held_out=torch.arange(0)
+    )
+    config = resolve(TrainOptions(model=model, kimg=1.0, device="cpu", precision="fp32", compile="off"), facts)
+    (engine,), _ = engine_module._fitted(config, [Engine(device="cpu", precision="fp32")], data, lambda text: None)
+    assert config.batch_size == find_recipe(model).batch_size  # in pieces, where it must be
+    assert 50 < engine.peak_mb < most_mb
 
 
 def test_the_plan_says_what_a_step_takes_and_cuts_what_does_not_fit(
@@ -116,7 +139,7 @@ def test_the_plan_says_what_a_step_takes_and_cuts_what_does_not_fit(
     assert session.engine.peak_mb > 0
     assert session.plan.figures["memory_is_estimate"]
     assert session.plan.figures["memory_mb"] == session.engine.peak_mb
-    monkeypatch.setattr(engine_module, "available_mb", lambda device: session.engine.peak_mb)
+    monkeypatch.setattr(memory_module, "available_mb", lambda device: session.engine.peak_mb)
     exact = open_session(options, out=tmp_path / "b")
     assert exact.engine.micro_batch == 0  # bit-exactness was asked for
     small = open_session(replace(options, compile="auto"), out=tmp_path / "c")
