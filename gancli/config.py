@@ -6,19 +6,17 @@ A flag reaches its use in three rooms: the option (cli/train.py), the config (he
 from __future__ import annotations
 
 import dataclasses
-import math
-import re
 from dataclasses import dataclass, fields
 from typing import Any
 
-from gancli.errors import ConfigError, UsageError
+from gancli.bounds import FLAG_OF, check_bounds
+from gancli.errors import ConfigError
 from gancli.recipes import RECIPES, TUNABLE, Recipe, find_recipe
 from gancli.text import clean
 
-__all__ = ["DataFacts", "Engine", "TrainConfig", "TrainOptions", "parse_size", "parse_train_size", "resolve"]
+__all__ = ["DataFacts", "Engine", "TrainConfig", "TrainOptions", "resolve"]
 
 FREE_TO_CHANGE = ("epochs", "kimg", "minutes", "device", "keep", "tick_kimg", "on_collapse", "tensorboard")
-_MAX_SIDE = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +156,7 @@ class TrainConfig:
             )
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         config = cls(**given)
-        _check_bounds(config)
+        check_bounds(config)
         return config
 
     def difference(self, other: TrainConfig, ignore: tuple[str, ...] = ()) -> list[str]:
@@ -183,41 +181,6 @@ class Engine:
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """'64' -> (64, 64), '192x128' -> (192, 128): width and height in pixels. Raises `UsageError`."""
-    match = re.fullmatch(r"(\d{1,5})(?:[xX](\d{1,5}))?", text.strip())
-    if not match:
-        raise UsageError(f"--size '{clean(text, 40)}' is no size. Give N or WxH, e.g. 64 or 192x128.")
-    width = int(match[1])
-    height = int(match[2]) if match[2] else width
-    if width < 1 or height < 1:
-        raise UsageError(f"--size '{clean(text, 40)}': a side must be at least 1 pixel.")
-    return width, height
-
-
-def parse_train_size(text: str) -> tuple[int, int]:
-    """A size that networks can make: each side 4..7 times a power of two, 8 to 1024 px. Raises `UsageError`."""
-    size = parse_size(text)
-    for side in size:
-        if not 8 <= side <= _MAX_SIDE or _base(side) is None:
-            near = min(_GOOD_SIDES, key=lambda good: (abs(good - side), good))
-            raise UsageError(
-                f"--size {clean(text, 40)}: no network here makes a side of {side} px; "
-                f"the nearest that works is {near}. "
-                "Each side is 4, 5, 6 or 7 times a power of two: 28, 32, 48, 64, 96, 128, 160, 192, 256 …"
-            )
-    return size
-
-
-def _base(side: int) -> int | None:
-    while side > 7 and side % 2 == 0:
-        side //= 2
-    return side if 4 <= side <= 7 else None
-
-
-_GOOD_SIDES = [side for side in range(8, _MAX_SIDE + 1) if _base(side) is not None]
 
 
 def resolve(options: TrainOptions, facts: DataFacts) -> TrainConfig:
@@ -265,7 +228,7 @@ def resolve(options: TrainOptions, facts: DataFacts) -> TrainConfig:
         on_collapse=options.on_collapse,
         tensorboard=options.tensorboard,
     )
-    _check_bounds(config)
+    check_bounds(config)
     return config
 
 
@@ -280,20 +243,10 @@ def _number(options: TrainOptions, recipe: Recipe, name: str) -> Any:
         return default
     if default is None and asked != default:
         raise ConfigError(
-            f"--{_FLAG.get(name, name.replace('_', '-'))}: the model '{recipe.name}' has no use for it. "
+            f"--{FLAG_OF.get(name, name.replace('_', '-'))}: the model '{recipe.name}' has no use for it. "
             "Leave it out, or choose another --model (see 'gan models')."
         )
     return asked
-
-
-_FLAG = {
-    "batch_size": "batch",
-    "g_lr": "lr",
-    "r1_gamma": "r1",
-    "r2_gamma": "r2",
-    "gp_weight": "gp",
-    "ema_halflife_kimg": "ema",
-}
 
 
 def _batch_size(options: TrainOptions, recipe: Recipe, facts: DataFacts) -> int:
@@ -350,102 +303,3 @@ def _check_fit(recipe: Recipe, facts: DataFacts) -> None:
         )
     if not points and recipe.sizes == "points":
         raise ConfigError(f"The model '{recipe.name}' makes 2-D points; for images leave --model out.")
-
-
-def _check_bounds(config: TrainConfig) -> None:
-    """Every number in its range, so that a config from a stranger's file cannot ask for the moon."""
-    for name, low, high in _BOUNDS:
-        value = getattr(config, name)
-        if value is None and name in _MAY_BE_NONE:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ConfigError(f"{name} '{clean(value, 40)}' is not a number.")
-        if not low <= value <= high:
-            flag = _FLAG.get(name, name.replace("_", "-"))
-            raise ConfigError(f"--{flag} {value:g} is out of range: it must be {low:g} to {high:g}.")
-        if name in _WHOLE and not isinstance(value, int):
-            raise ConfigError(f"{name} '{clean(value, 40)}' is not a whole number.")
-    for name, choices in _CHOICES.items():
-        if getattr(config, name) not in choices:
-            shown = clean(getattr(config, name), 40)
-            raise ConfigError(f"--{name.replace('_', '-')} '{shown}': choose one of {', '.join(choices)}.")
-    if len(config.betas) != 2 or not all(isinstance(b, int | float) and 0 <= b < 1 for b in config.betas):
-        raise ConfigError(f"--betas {clean(config.betas)}: two numbers from 0 up to, not including, 1.")
-    if config.is_points:
-        if config.channels != 2:
-            raise ConfigError("Points have two coordinates.")
-    elif (
-        len(config.size) != 2
-        or not all(isinstance(s, int) and 8 <= s <= _MAX_SIDE and _base(s) is not None for s in config.size)
-        or config.channels not in (1, 3, 4)
-    ):
-        raise ConfigError(f"Images of size {clean(config.size)} with {clean(config.channels)} channels cannot be made.")
-    if not re.fullmatch(r"[1-9]\d{0,3}e?", str(config.d_every)):
-        raise ConfigError(f"--d-every '{clean(config.d_every, 20)}': a number of batches (2) or of epochs (2e).")
-    find_recipe(config.recipe)
-
-
-_BOUNDS: tuple[tuple[str, float, float], ...] = (
-    ("num_images", 2, 1e10),
-    ("num_held_out", 0, 1e10),
-    ("num_classes", 0, 100_000),
-    ("batch_size", 2, 65_536),
-    ("g_lr", 0, 10),
-    ("d_lr", 0, 10),
-    ("latent_dim", 1, 65_536),
-    ("width", 1, 4096),
-    ("grown", 0, 6),
-    ("d_steps", 1, 1000),
-    ("r1_gamma", 0, 1e6),
-    ("r2_gamma", 0, 1e6),
-    ("gp_weight", 0, 1e6),
-    ("drift", 0, 1e3),
-    ("label_smoothing", 0, 0.5),
-    ("instance_noise", 0, 10),
-    ("dropout", 0, 0.95),
-    ("ema_halflife_kimg", 0, 1e6),
-    ("epochs", 1e-9, 1e9),
-    ("kimg", 1e-9, 1e9),
-    ("minutes", 1e-9, 1e7),
-    ("tick_kimg", 1e-9, 1e7),
-    ("seed", 0, 2**63 - 1),
-    ("keep", 1, 100_000),
-    ("beta2_final", 0, 0.999999),
-)
-_WHOLE = {
-    "num_images",
-    "num_held_out",
-    "num_classes",
-    "batch_size",
-    "latent_dim",
-    "width",
-    "grown",
-    "d_steps",
-    "seed",
-    "keep",
-}
-_MAY_BE_NONE = {
-    "r1_gamma",
-    "r2_gamma",
-    "gp_weight",
-    "drift",
-    "label_smoothing",
-    "instance_noise",
-    "dropout",
-    "epochs",
-    "kimg",
-    "minutes",
-    "tick_kimg",
-    "beta2_final",
-}
-_CHOICES: dict[str, tuple[Any, ...]] = {
-    "precision": ("auto", "fp32", "bf16", "fp16"),
-    "compile": ("auto", "on", "off"),
-    "on_collapse": ("warn", "stop", "rollback"),
-    "augment": (None, "none", "light", "photo", "diffaugment", "ada"),
-    "lr_schedule": ("constant", "linear", "cosine", "burn-in", "fish"),
-    "gamma_schedule": ("constant", "cosine", "burn-in", "anneal"),
-    "objective": ("non-saturating", "wasserstein", "hinge", "least-squares", "relativistic"),
-    "tensorboard": (False, True),
-    "flip": (False, True),
-}

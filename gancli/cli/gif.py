@@ -216,7 +216,7 @@ def _motion(
 def _sized(frames: Frames, size: str | None) -> Frames:
     if size is None:
         return frames
-    from gancli.config import parse_size
+    from gancli.sizes import parse_size
 
     width, height = parse_size(size)
     if "x" not in size.lower():

@@ -16,20 +16,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gancli.config import DataFacts, parse_train_size
+from gancli.config import DataFacts
 from gancli.data.cache import cached_array, fingerprint_of
 from gancli.data.folder import Entry, decode, folder_entries, zip_entries
 from gancli.data.idx import read_idx_folder
 from gancli.data.shards import find_shards, read_shards, shard_stamps
 from gancli.errors import DataError, UsageError
 from gancli.files import read_json_lines
+from gancli.sizes import parse_train_size
 from gancli.text import clean, plural
 
-__all__ = ["TrainingSet", "open_training_set"]
+__all__ = ["STACKED", "TrainingSet", "open_training_set"]
 
 DEMO_SIZE = 2000
 _DEFAULT_SIZE = (64, 64)
-_STACKED = "stacked-"
+STACKED = "stacked-"  # before the name of a set of triples, as a run remembers it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +74,8 @@ def open_training_set(spec: str, *, size: str | None = None, seed: int = 0, stac
     `size`: 'N' or 'WxH' in px; None: the set's own size, 64 for a plain folder. `stacked`: random triples of grey
     images as colour ones (Stacked MNIST). Raises `DataError` or `UsageError` saying what was looked for.
     """
-    if spec.startswith(_STACKED):  # as a run remembers it
-        spec, stacked = spec.removeprefix(_STACKED), True
+    if spec.startswith(STACKED):
+        spec, stacked = spec.removeprefix(STACKED), True
     kind, _, rest = spec.partition(":")
     if kind in _SPECIAL:
         loaded = _SPECIAL[kind](rest, size, seed)
@@ -91,7 +92,7 @@ def open_training_set(spec: str, *, size: str | None = None, seed: int = 0, stac
         from gancli.data.stacked import stack_digits
 
         images = stack_digits(loaded.images, seed, spec)
-        loaded = _Loaded(spec=_STACKED + loaded.spec, images=images, flip=False, card=loaded.card)
+        loaded = _Loaded(spec=STACKED + loaded.spec, images=images, flip=False, card=loaded.card)
     return _split(loaded)
 
 

@@ -23,7 +23,7 @@ from gancli.training.memory import budget_mb, estimate_memory, has_batch_statist
 from gancli.training.ranks import ALONE, Ranks
 from gancli.training.state import State
 
-__all__ = ["choose_engine", "make_iteration", "tune"]
+__all__ = ["check_precision", "choose_engine", "make_iteration", "tune"]
 
 MEASURE_S = 1.5
 _TRIAL_S = 1.5  # about what one iteration of the trial may take on a processor
@@ -51,6 +51,16 @@ def choose_engine(config: TrainConfig, data: TrainingSet, say: Callable[[str], N
         if found > _GAIN * rate:
             chosen, rate = engine, found
     return replace(chosen, images_per_s=round(rate, 1), tick_kimg=_tick_kimg(config, rate))
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raises `ConfigError` when `device` does not compute in `precision`."""
+    if precision == "fp16" and device.type == "cpu":
+        raise ConfigError("--precision fp16 needs a GPU; on this processor choose auto, fp32 or bf16.")
+    if precision == "bf16" and device.type == "cuda" and not _has_bf16():
+        raise ConfigError("--precision bf16: this card has no bf16. Choose auto, fp32 or fp16.")
+    if precision == "bf16" and device.type == "mps":
+        raise ConfigError("--precision bf16 is not tried on Apple GPUs. Choose auto or fp32.")
 
 
 def make_iteration(
@@ -101,10 +111,7 @@ def _candidates(config: TrainConfig, device: torch.device) -> list[Engine]:
 
 def _precisions(config: TrainConfig, device: torch.device) -> list[str]:
     if config.precision != "auto":
-        if config.precision == "fp16" and device.type == "cpu":
-            raise ConfigError("--precision fp16 needs a GPU; on this processor choose auto, fp32 or bf16.")
-        if config.precision == "bf16" and device.type == "cuda" and not _has_bf16():
-            raise ConfigError("--precision bf16: this card has no bf16. Choose auto, fp32 or fp16.")
+        check_precision(config.precision, device)
         return [config.precision]
     if config.is_points or config.networks == "mlp":
         return ["fp32"]  # perceptrons gain nothing from short numbers

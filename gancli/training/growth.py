@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from gancli.config import Engine, TrainConfig, TrainOptions, parse_size
+from gancli.config import Engine, TrainConfig, TrainOptions
 from gancli.errors import ConfigError
 from gancli.models.checkpoint import Checkpoint, read_checkpoint
+from gancli.sizes import parse_size
 from gancli.text import clean
 from gancli.training.state import State
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gancli.config import TrainConfig, TrainOptions
+from gancli.data.dataset import STACKED
 from gancli.errors import CheckpointError, ConfigError, DiskError
 from gancli.models.checkpoint import read_checkpoint
 from gancli.recipes import TUNABLE, find_recipe
@@ -57,6 +58,7 @@ def as_before(
         "loss": stored.objective,
         "size": None if stored.is_points else f"{stored.size[0]}x{stored.size[1]}",
         "conditional": stored.num_classes > 0,
+        "stacked": stored.data.startswith(STACKED),
     }
     dropped = set(_LENGTHS) if asked.keys() & set(_LENGTHS) else set()
     if adapts:

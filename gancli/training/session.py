@@ -15,7 +15,7 @@ from gancli.models.devices import pick_device
 from gancli.recipes import find_recipe
 from gancli.text import clean
 from gancli.training.board import need_tensorboard
-from gancli.training.engine import choose_engine
+from gancli.training.engine import check_precision, choose_engine
 from gancli.training.growth import grown_config, grown_options, grown_state, read_parent
 from gancli.training.loop import is_finished, train_loop
 from gancli.training.plan import Plan, make_plan
@@ -89,12 +89,7 @@ def open_session(
     names of options that were asked for although they equal their default. Raises `GanError`s naming the flag that
     does not fit.
     """
-    if resume is not None and not (resume / "config.json").is_file():
-        raise CheckpointError(f"--resume '{clean(resume)}' is not a run. Name a folder that 'gan train' made.")
-    if resume is not None and like is not None:
-        raise UsageError("--resume continues a run, --config begins another like it. Give one of them.")
-    before = RunFolder(resume).config() if resume is not None else read_config(like) if like is not None else None
-    notes = []
+    before = _before(resume, like)
     if before is not None:
         options = as_before(options, before, given=given, adapts=like is not None)
     parent = read_parent(grow_from) if grow_from is not None else None
@@ -102,47 +97,69 @@ def open_session(
         if init_from is not None:
             raise UsageError("--grow-from and --init-from both say where to begin. Give one of them.")
         options = grown_options(options, parent)
-    if options.model is not None:
-        find_recipe(options.model)
-    pick_device(options.device)
-    if options.tensorboard:
-        need_tensorboard()
+    _check_early(options)
     say(f"reading {clean(options.data or '')}")
     data = open_training_set(
         options.data or "demo:landscapes", size=options.size, seed=options.seed, stacked=options.stacked
     )
-    folder = resume or out
-    existing = RunFolder(folder) if folder is not None and (folder / "config.json").is_file() else None
     config = resolve(options, data.facts)
     if parent is not None:
         config = grown_config(config, parent)
-    if like is not None and before is not None and _has_other_pixels(before, config):
-        notes.append(f"the data have changed since '{clean(like)}': other pixels, so the run will differ")
-    if folder is not None and existing is None and folder.exists() and not is_unborn(folder):
-        raise ConfigError(f"'{clean(folder)}' is there already and is no run. Name another folder with -o.")
-    if existing is None and folder is None:
-        existing = find_equal_run(config, RUNS)
+    existing = _existing(resume or out, config)
     if existing is not None:
         return _continued(existing, config, data, force_data, say)
-    run = RunFolder(folder or free_path(RUNS / run_name(config)))
+    run = RunFolder(out or free_path(RUNS / run_name(config)))
     say("measuring this machine")
     engine = choose_engine(config, data, say)
+    notes = []
+    if like is not None and before is not None and _has_other_pixels(before, config):
+        notes.append(f"the data have changed since '{clean(like)}': other pixels, so the run will differ")
     initial = _state_from(init_from, config, engine) if init_from is not None else None
     if parent is not None:
         initial = grown_state(config, engine, parent)
-    plan = make_plan(config, engine, data, run.path, 0, 0.0)
     return Session(
         config=config,
         engine=engine,
         data=data,
         run=run,
         checkpoint=None,
-        plan=plan,
+        plan=make_plan(config, engine, data, run.path, 0, 0.0),
         is_new=True,
         finished=False,
         notes=notes,
         initial=initial,
     )
+
+
+def _before(resume: Path | None, like: Path | None) -> TrainConfig | None:
+    """The config of the run that is continued or repeated."""
+    if resume is None:
+        return None if like is None else read_config(like)
+    if like is not None:
+        raise UsageError("--resume continues a run, --config begins another like it. Give one of them.")
+    if not (resume / "config.json").is_file():
+        raise CheckpointError(f"--resume '{clean(resume)}' is not a run. Name a folder that 'gan train' made.")
+    return RunFolder(resume).config()
+
+
+def _check_early(options: TrainOptions) -> None:
+    """What can be refused before the data are read."""
+    if options.model is not None:
+        find_recipe(options.model)
+    check_precision(options.precision, pick_device(options.device))
+    if options.tensorboard:
+        need_tensorboard()
+
+
+def _existing(folder: Path | None, config: TrainConfig) -> RunFolder | None:
+    """The run to go on with: the one in `folder`; where none was named, the newest with an equal config."""
+    if folder is None:
+        return find_equal_run(config, RUNS)
+    if (folder / "config.json").is_file():
+        return RunFolder(folder)
+    if folder.exists() and not is_unborn(folder):
+        raise ConfigError(f"'{clean(folder)}' is there already and is no run. Name another folder with -o.")
+    return None
 
 
 def _continued(run: RunFolder, config: TrainConfig, data: TrainingSet, force_data: bool, say: Say) -> Session:

@@ -43,8 +43,7 @@ def open_together(options: TrainOptions, ranks: Ranks, *, say: Callable[[str], N
         engine = replace(engine, device=f"cuda:{ranks.local_rank}")
         torch.cuda.set_device(engine.device)
     size = None if config.is_points else f"{config.size[0]}x{config.size[1]}"
-    stacked = bool(getattr(config, "stacked", options.stacked))
-    data = open_training_set(config.data, size=size, seed=config.seed, stacked=stacked)
+    data = open_training_set(config.data, size=size, seed=config.seed)
     if data.facts.fingerprint != config.fingerprint:
         raise DataError(
             f"Process {ranks.rank} sees other data at '{config.data}' than the first. Copy the same set there."

@@ -1,16 +1,19 @@
 """Images per second of `gan train`'s loop against a bare loop of the same networks on the same cached tensor, in turns.
 
-    python tests/benchmarks/throughput.py [--seconds 20] [--turns 3] [--precision fp32]
+    python tests/benchmarks/throughput.py [--model dcgan] [--size 64] [--batch N] [--seconds 20] [--turns 3]
+                                          [--precision fp32] [--penalties]
 
 The bare loop is what one would write by hand: same networks, same fused Adam, same precision and memory format, one
-index into the tensor, no flips, no average, no log. Prints each turn and the ratio of the medians. A plain loop in the
-style of the public examples (NCHW, fp32, unfused) is timed beside it.
+index into the tensor, no flips, no average, no log. A plain loop in the style of the public examples (NCHW, fp32,
+unfused Adam, the discriminator's weights not frozen) is timed beside it. Prints each turn and ratios of medians.
+`--penalties` times the model with and without R1 and R2 instead: what they cost.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import statistics
 import tempfile
@@ -48,25 +51,30 @@ def bare(config, engine: Engine, data: TrainingSet, seconds: float, plain: bool)
     optimizer_g = torch.optim.Adam(generator.parameters(), config.g_lr, betas=config.betas, fused=fused)
     optimizer_d = torch.optim.Adam(discriminator.parameters(), config.d_lr, betas=config.betas, fused=fused)
     short = engine.precision == "bf16" and not plain
+    loss_d, loss_g = LOSSES[config.recipe]
 
     def cast() -> contextlib.AbstractContextManager[object]:
         return torch.autocast("cpu", dtype=torch.bfloat16) if short else contextlib.nullcontext()
 
+    def make() -> torch.Tensor:
+        with cast():
+            return generator(torch.randn(config.batch_size, config.latent_dim)).float()
+
+    def judge(images: torch.Tensor) -> torch.Tensor:
+        with cast():
+            return discriminator(images).float()
+
     def step() -> None:
-        rows = torch.randint(len(data.images), (config.batch_size,))
-        reals = data.images[rows].float().div_(127.5).sub_(1).contiguous(memory_format=layout)
-        with cast():
-            fakes = generator(torch.randn(config.batch_size, config.latent_dim)).float()
-        optimizer_d.zero_grad(set_to_none=True)
-        with cast():
-            real_logits, fake_logits = discriminator(reals).float(), discriminator(fakes.detach()).float()
-        (F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()).backward()
-        optimizer_d.step()
+        for _ in range(config.d_steps):
+            rows = torch.randint(len(data.images), (config.batch_size,))
+            reals = data.images[rows].float().div_(127.5).sub_(1).contiguous(memory_format=layout)
+            fakes = make()
+            optimizer_d.zero_grad(set_to_none=True)
+            loss_d(config, judge, reals, fakes.detach()).backward()
+            optimizer_d.step()
         optimizer_g.zero_grad(set_to_none=True)
         discriminator.requires_grad_(plain)
-        with cast():
-            fake_logits = discriminator(fakes).float()
-        F.softplus(-fake_logits).mean().backward()
+        loss_g(judge, reals, fakes).backward()
         discriminator.requires_grad_(True)
         optimizer_g.step()
 
@@ -75,32 +83,87 @@ def bare(config, engine: Engine, data: TrainingSet, seconds: float, plain: bool)
     began, count = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
         step()
-        count += config.batch_size
+        count += config.batch_size * config.d_steps
     return count / (time.perf_counter() - began)
+
+
+def dcgan_d(config, judge, reals, fakes):
+    return F.softplus(-judge(reals)).mean() + F.softplus(judge(fakes)).mean()
+
+
+def wgan_d(config, judge, reals, fakes):
+    share = torch.rand(len(reals), 1, 1, 1)
+    between = (share * reals + (1 - share) * fakes).requires_grad_(True)
+    real_logits = judge(reals)
+    (slope,) = torch.autograd.grad(judge(between).sum(), between, create_graph=True)
+    penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
+    drift = config.drift * real_logits.square().mean()
+    return judge(fakes).mean() - real_logits.mean() + config.gp_weight * penalty + drift
+
+
+def r3gan_d(config, judge, reals, fakes):
+    reals, fakes = reals.requires_grad_(True), fakes.requires_grad_(True)
+    real_logits, fake_logits = judge(reals), judge(fakes)
+    penalty = 0.0
+    for logits, images in ((real_logits, reals), (fake_logits, fakes)):
+        (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+        penalty = penalty + slope.square().sum((1, 2, 3)).mean()
+    return F.softplus(fake_logits - real_logits).mean() + config.r1_gamma / 2 * penalty
+
+
+LOSSES = {
+    "dcgan": (dcgan_d, lambda judge, reals, fakes: F.softplus(-judge(fakes)).mean()),
+    "wgan-gp": (wgan_d, lambda judge, reals, fakes: -judge(fakes).mean()),
+    "r3gan-s": (r3gan_d, lambda judge, reals, fakes: F.softplus(judge(reals.detach()) - judge(fakes)).mean()),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="dcgan", choices=LOSSES)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--size", default="64")
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--penalties", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as cache:
         os.environ.setdefault("GAN_CACHE", str(Path(cache)))
         data = open_training_set("demo:landscapes", size=args.size)
-        config = resolve(TrainOptions(model="dcgan", kimg=1.0), data.facts)
+        # no augmentation on either side
+        asked = TrainOptions(model=args.model, batch_size=args.batch, augment="none", flip=False, kimg=1.0)
+        config = resolve(asked, data.facts)
         engine = Engine(device="cpu", precision=args.precision)
-        found: dict[str, list[float]] = {"house": [], "bare": [], "plain": []}
         print(f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}, {args.precision}, {args.size} px")
-        for turn in range(args.turns):
-            found["house"].append(house(config, engine, data, args.seconds))
-            found["bare"].append(bare(config, engine, data, args.seconds, plain=False))
-            found["plain"].append(bare(config, engine, data, args.seconds, plain=True))
-            print(turn + 1, "  ".join(f"{name} {rates[-1]:.1f} img/s" for name, rates in found.items()))
-        middle = {name: statistics.median(rates) for name, rates in found.items()}
-        to_bare, to_plain = (middle["house"] / middle[name] for name in ("bare", "plain"))
-        print(f"house / bare {to_bare:.3f}   house / plain {to_plain:.2f}")
+        if args.penalties:
+            free = dataclasses.replace(config, r1_gamma=0.0, r2_gamma=0.0)
+            timed = {
+                "with": lambda: house(config, engine, data, args.seconds),
+                "without": lambda: house(free, engine, data, args.seconds),
+            }
+        else:
+            timed = {
+                "house": lambda: house(config, engine, data, args.seconds),
+                "bare": lambda: bare(config, engine, data, args.seconds, plain=False),
+                "plain": lambda: bare(config, engine, data, args.seconds, plain=True),
+            }
+        found = in_turns(timed, args.turns)
+        if args.penalties:
+            print(f"a step with R1 and R2 takes {found['without'] / found['with']:.2f} times one without")
+        else:
+            to_bare, to_plain = (found["house"] / found[name] for name in ("bare", "plain"))
+            print(f"house / bare {to_bare:.3f}   house / plain {to_plain:.2f}")
+
+
+def in_turns(timed, turns: int) -> dict[str, float]:
+    """The median rate of each, one after the other in every turn."""
+    found: dict[str, list[float]] = {name: [] for name in timed}
+    for turn in range(turns):
+        for name, run in timed.items():
+            found[name].append(run())
+        print(turn + 1, "  ".join(f"{name} {rates[-1]:.1f} img/s" for name, rates in found.items()), flush=True)
+    return {name: statistics.median(rates) for name, rates in found.items()}
 
 
 if __name__ == "__main__":

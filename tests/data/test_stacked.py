@@ -4,9 +4,11 @@ import struct
 import numpy as np
 import pytest
 
+from gancli.config import TrainOptions
 from gancli.data.dataset import open_training_set
 from gancli.data.stacked import stack_digits
 from gancli.errors import DataError
+from gancli.training.session import open_session
 
 
 @pytest.fixture
@@ -44,6 +46,21 @@ def test_stacked_set_is_colour_and_a_run_finds_it_again_by_its_own_name(digits, 
     assert not data.facts.flip
     again = open_training_set(data.facts.spec, seed=3)
     assert again.facts == data.facts
+
+
+def test_a_run_on_triples_goes_on_without_being_told_again(digits, monkeypatch, tmp_path):
+    monkeypatch.setattr(stack_digits, "__defaults__", (40,))
+    numbers = {"model": "vanilla", "width": 8, "batch_size": 8, "tick_kimg": 0.016}
+    exact = {"device": "cpu", "precision": "fp32", "compile": "off"}
+    first = TrainOptions(data=f"idx:{digits}", stacked=True, kimg=0.016, **numbers, **exact)
+    list(open_session(first, out=tmp_path / "run").ticks())
+    for again in (TrainOptions(kimg=0.032), TrainOptions(data=f"idx:{digits}", kimg=0.048)):
+        session = open_session(again, resume=tmp_path / "run")
+        assert session.config.data == f"stacked-idx:{digits}"
+        assert not session.is_new
+        list(session.ticks())
+    like = open_session(TrainOptions(data=f"idx:{digits}"), like=tmp_path / "run", out=tmp_path / "like")
+    assert like.config.channels == 3
 
 
 def test_stacking_what_is_not_grey_is_refused_by_name(photo_folder):

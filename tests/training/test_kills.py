@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -74,20 +75,40 @@ def assert_same(first: object, second: object, where: str = "") -> None:
         assert first == second, where
 
 
+RUNS, KILLS = 6, 5
+STATES = ("nimg", "draw", "generator", "generator_ema", "discriminator", "optimizer_g", "optimizer_d")
+
+
+def kill_and_finish(out: Path, seed: int) -> list[int]:
+    """A run killed five times at moments of chance, then left to end; the exit statuses of the killed ones."""
+    rng = random.Random(seed)
+    how = [signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
+    rng.shuffle(how)
+    codes = [interrupt(out, rng.uniform(0.0, 0.5), one) for one in how]
+    finish(out)
+    return codes
+
+
 @pytest.mark.slow
-def test_three_kills_change_nothing(tmp_path: Path) -> None:
-    rng = random.Random(20)
-    finish(tmp_path / "whole")
-    for _ in range(3):
-        interrupt(tmp_path / "killed", rng.uniform(0.0, 2.0), signal.SIGKILL)
-    finish(tmp_path / "killed")
-    whole, killed = content(tmp_path / "whole"), content(tmp_path / "killed")
-    for name in ("nimg", "draw", "generator", "generator_ema", "discriminator", "optimizer_g", "optimizer_d"):
-        assert_same(whole[name], killed[name], name)
-    rows = [json.loads(line) for line in (tmp_path / "killed" / "log.jsonl").read_text().splitlines()]
-    assert rows[-1]["starts"] == 4
-    assert [row["tick"] for row in rows] == list(range(1, len(rows) + 1))
-    assert [row["nimg"] for row in rows] == sorted({row["nimg"] for row in rows})
+def test_thirty_kills_change_nothing(tmp_path: Path) -> None:
+    outs = [tmp_path / f"killed-{number}" for number in range(RUNS)]
+    with ThreadPoolExecutor(2) as pool:
+        whole = pool.submit(finish, tmp_path / "whole")
+        codes = list(pool.map(kill_and_finish, outs, range(RUNS)))
+        whole.result()
+    assert [sorted(found) for found in codes] == [[-9, -9, -9, 130, 130]] * RUNS  # none had ended by itself
+    expected = content(tmp_path / "whole")
+    for out in outs:
+        found = content(out)
+        for name in STATES:
+            assert_same(expected[name], found[name], f"{out.name}.{name}")
+        rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+        starts = [json.loads(line)["start"] for line in (out / "starts.jsonl").read_text().splitlines()]
+        assert starts == list(range(1, KILLS + 2))
+        assert rows[-1]["starts"] == KILLS + 1
+        assert [row["starts"] for row in rows] == sorted(row["starts"] for row in rows)
+        assert [row["tick"] for row in rows] == list(range(1, len(rows) + 1))
+        assert [row["nimg"] for row in rows] == sorted({row["nimg"] for row in rows})
 
 
 @pytest.mark.slow
@@ -100,5 +121,5 @@ def test_a_polite_stop_saves_where_it_stands(tmp_path: Path, how: signal.Signals
     assert json.loads(rows[-1])["nimg"] == stopped["nimg"]
     finish(tmp_path / "stopped")
     whole, again = content(tmp_path / "whole"), content(tmp_path / "stopped")
-    for name in ("nimg", "generator", "generator_ema", "discriminator", "optimizer_g", "optimizer_d"):
+    for name in STATES:
         assert_same(whole[name], again[name], name)
