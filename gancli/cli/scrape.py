@@ -178,7 +178,7 @@ def scrape(
         show_results(config, output)
         return
     finished = _fill(config, output)
-    show_end(finished, output, strict=strict)
+    show_end(finished, output, strict=strict, is_list=config.has_list)
 
 
 def _endpoints(given: list[str]) -> dict[str, str]:

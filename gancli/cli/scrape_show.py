@@ -69,20 +69,21 @@ def show_forecast(event: Forecast, output: Output) -> None:
     output.note(line)
 
 
-def show_end(finished: Finished, output: Output, *, strict: bool) -> None:
+def show_end(finished: Finished, output: Output, *, strict: bool, is_list: bool) -> None:
     """The table of why, then the path; or the error when there is nothing at all."""
     rows: list[tuple[object, object]] = [("asked", finished.asked), ("kept", finished.kept)]
     rows += list(finished.left_out.items())
     output.table("Pictures", ("what became of them", "number"), rows)
     if finished.kept == 0:
-        raise ScrapeError(_why_nothing(finished))
+        raise ScrapeError(_why_nothing(finished, is_list=is_list))
     if finished.kept < finished.asked:
         said = dict.fromkeys(clean(notice.message) for notice in finished.notices)
         why = "; ".join(message.rstrip(".") for message in said) or "no more were found"
         output.note(f"Fewer than asked: {why}.")
     if finished.untried:
-        left, number = plural(finished.untried, "address", "addresses"), finished.asked + finished.untried
-        output.note(f"{left} of the list not tried; -n {number} takes them.")
+        left = plural(finished.untried, "address", "addresses")
+        number = max(finished.asked, finished.kept) + finished.untried
+        output.note(f"{left} of the list not tried; -n {number} takes {'it' if finished.untried == 1 else 'them'}.")
     output.artefact(
         finished.folder,
         asked=finished.asked,
@@ -94,12 +95,17 @@ def show_end(finished: Finished, output: Output, *, strict: bool) -> None:
         raise typer.Exit(3)
 
 
-def _why_nothing(finished: Finished) -> str:
+def _why_nothing(finished: Finished, *, is_list: bool) -> str:
+    advice = "Try other words, --from, --license or --min-side."
+    if is_list:
+        advice = "The manifest has the reason for each address; the same command tries again what may pass."
+    elif finished.notices and all("could not be reached" in notice.message for notice in finished.notices):
+        advice = "Is this computer online? The same command tries again; --from demo needs no network."
     said = "; ".join(dict.fromkeys(clean(notice.message).rstrip(".") for notice in finished.notices))
     if finished.left_out:
         reasons = ", ".join(f"{number} {reason}" for reason, number in list(finished.left_out.items())[:4])
         said = f"{said}; left out: {reasons}" if said else f"left out: {reasons}"
-    return f"No picture was kept ({said or 'nothing was found'}). Try other words, --from, --license or --min-side."
+    return f"No picture was kept ({said or 'nothing was found'}). {advice}"
 
 
 def show_health(config: ScrapeConfig, output: Output) -> None:

@@ -37,6 +37,7 @@ class RawSet:
         self._ignores_optout = ignores_optout
         if folder.is_dir() and any(folder.iterdir()) and not is_raw_set(folder) and not _is_begun(folder):
             raise DataError(f"'{folder}' holds something else than a raw set. Name another place with -o.")
+        self._is_made = not folder.exists()
         self.folder = make_folder(folder)
         make_folder(folder / IMAGES)
         self._lock_file = FileLock(folder / _LOCK, timeout=0)
@@ -49,6 +50,7 @@ class RawSet:
         self._lock = threading.Lock()
         try:
             self._parts = Parts(folder / _PARTS)
+            self._is_begun = (folder / MANIFEST).exists()
             self._journal = Journal(folder)
             self.rows: dict[str, dict[str, Any]] = {}
             self._files: dict[str, str] = {}
@@ -108,16 +110,24 @@ class RawSet:
         with self._lock:
             self.rows[row["url"]] = row
 
-    def close(self) -> None:
-        """Credits, and everything brought to the disk."""
+    def close(self, *, is_wanted: bool = True) -> None:
+        """Credits, and everything brought to the disk. A set begun now that stayed empty goes unless `is_wanted`."""
         try:
             self._journal.close()
             self._parts.close()
-            write_credits(self.folder, list(self.rows.values()))
+            is_empty = not (is_wanted or self._is_begun or self.rows)
+            if is_empty:
+                (self.folder / MANIFEST).unlink()
+                (self.folder / IMAGES).rmdir()
+            else:
+                write_credits(self.folder, list(self.rows.values()))
         finally:
             self._lock_file.release()
             with contextlib.suppress(OSError):
                 (self.folder / _LOCK).unlink()
+            if self._is_made:
+                with contextlib.suppress(OSError):
+                    self.folder.rmdir()  # which it only is when empty
 
     def __enter__(self) -> RawSet:
         return self
@@ -125,7 +135,7 @@ class RawSet:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(is_wanted=kind is not None and not issubclass(kind, Exception))  # Ctrl-C: it is to go on
 
 
 def _is_begun(folder: Path) -> bool:

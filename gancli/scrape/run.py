@@ -39,8 +39,8 @@ def scrape(config: ScrapeConfig) -> Iterator[Event]:
     """
     folder = set_folder(config)
     providers = providers_of(config)
-    if config.urls is not None:
-        check_list(config.urls)
+    if config.has_list:
+        check_list(config.list_source)
     with RawSet(folder, label_by_query=config.label_by_query, ignores_optout=config.ignore_optout) as raw_set:
         run = _Run(config, providers, raw_set)
         try:
@@ -52,8 +52,8 @@ def scrape(config: ScrapeConfig) -> Iterator[Event]:
 def find(config: ScrapeConfig) -> Iterator[Result | Notice]:
     """The results that a scrape would fetch, at most as many as asked; nothing is fetched, no folder is made."""
     providers = providers_of(config)
-    if config.urls is not None:
-        check_list(config.urls)
+    if config.has_list:
+        check_list(config.list_source)
     run = _Run(config, providers, None)
     try:
         yield from run.results()
@@ -187,6 +187,7 @@ class _Run:
         if twin is not None:
             if twin[0].startswith(f"{result.provider}:"):
                 return None  # the site's own number: the same picture under an address that changes daily
+            self._twins.remember(twin[1], keys_of(result))
             return self._decide(result, DUP, "same picture at another address", duplicate_of=twin[1])
         if not self._twins.hold(result, (lane, stream, result)):
             self._send(lane, stream, result)

@@ -32,12 +32,16 @@ def count_list(source: Path | Iterable[str]) -> int:
     return sum(1 for _ in _entries(source))
 
 
-def check_list(path: Path) -> None:
-    """Raises `DataError` when `path` is no list that could be read, before anything is made for it."""
-    if not path.exists():
-        raise DataError(f"There is no list '{path}'. Name a file with one address a line, or - for stdin.")
-    if path.is_dir():
-        raise DataError(f"'{path}' is a folder, not a list. Name a file with one address a line, or - for stdin.")
+def check_list(source: Path | Iterable[str]) -> None:
+    """Raises `DataError` when `source` is no list that could be read, before anything is made for it."""
+    advice = "Name a file with one address a line, or - for stdin."
+    if isinstance(source, Path) and not source.exists():
+        raise DataError(f"There is no list '{source}'. {advice}")
+    if isinstance(source, Path) and source.is_dir():
+        raise DataError(f"'{source}' is a folder, not a list. {advice}")
+    if next(_entries(source), None) is None:
+        name = f"The list '{source}'" if isinstance(source, Path) else "The list on stdin"
+        raise DataError(f"{name} names no address. {advice}")
 
 
 def _entries(source: Path | Iterable[str]) -> Iterator[tuple[str, list[str] | None]]:

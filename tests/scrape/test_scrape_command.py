@@ -51,6 +51,16 @@ def test_path_goes_to_stdout_and_the_table_to_stderr(gan: Any, site: Any, make: 
     assert err == ""
 
 
+@pytest.mark.parametrize("content", [b"", b"\n\n# nothing\n", b"\xef\xbb\xbf", b"url\n"])
+def test_list_without_an_address_is_said_before_anything_is_made(gan: Any, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "list.txt").write_bytes(content)
+    for source, stdin in (("list.txt", b""), ("-", content)):
+        status, out, err = gan("scrape", "--urls", source, "-o", "x", stdin=stdin)
+        assert (status, out) == (1, "")
+        assert "names no address" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["list.txt"]
+
+
 def test_nothing_at_all_is_exit_1_with_the_reason(gan: Any, site: Any) -> None:
     status, out, err = gan("scrape", "--urls", "-", "--allow-private", "-o", "x", stdin=site.url("/gone.jpg").encode())
     assert (status, out) == (1, "")
@@ -79,6 +89,8 @@ def test_list_that_is_not_used_up_says_how_many_are_left(gan: Any, site: Any, ma
     arguments = ("scrape", "--urls", "-", "--allow-private", "-o", "x", "--min-side", "32")
     status, out, err = gan(*arguments, "-n", "2", stdin=urls)
     assert (status, out) == (0, "x\n")
+    assert "3 addresses of the list not tried; -n 5 takes them" in err
+    status, _, err = gan(*arguments, "-n", "1", stdin=urls)
     assert "3 addresses of the list not tried; -n 5 takes them" in err
     status, out, err = gan(*arguments, "-n", "5", "--json", stdin=urls)
     assert json.loads(out)["kept"] == 5
@@ -132,13 +144,17 @@ def test_folder_that_is_a_file_and_missing_list_are_exit_1(gan: Any, tmp_path: P
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
 
 
-def test_no_network_at_all_is_a_clear_message(gan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_at_all_is_a_clear_message_and_no_empty_set(
+    gan: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("gancli.scrape.guard._look_up", lambda host, port: [])
     status, out, err = gan("scrape", "snowy mountains")
     assert (status, out) == (1, "")
     assert "openverse could not be reached" in err
     assert "wikimedia could not be reached" in err
+    assert "Is this computer online?" in err
     assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_text_from_outside_reaches_no_terminal(gan: Any, site: Any, make: Any, tmp_path: Path) -> None:
