@@ -26,20 +26,26 @@ _CHUNK = 32
 def score_images(discriminator: nn.Module, images: Tensor, labels: Tensor | None = None) -> Tensor:
     """The discriminator's logit for each of `images`, uint8 [N, C, H, W] or points [N, 2]: float32 [N] on the CPU.
 
-    A network that compares the pictures of a batch sees each alone, so that a score does not depend on the others.
+    A network that compares the pictures of a batch compares each with itself, so that a score does not depend on the
+    others.
     It is used in evaluation mode and left as it was found.
     """
     weights = next(discriminator.parameters())
-    size = 1 if any(isinstance(m, MinibatchDeviation) for m in discriminator.modules()) else _CHUNK
+    comparing = [m for m in discriminator.modules() if isinstance(m, MinibatchDeviation)]
+    groups = [m.group for m in comparing]
     was_training = discriminator.training
     discriminator.eval()
+    for module in comparing:
+        module.group = 1
     try:
         parts = []
-        for start in range(0, len(images), size):
-            part = to_float(images[start : start + size].to(weights.device))
-            classes = () if labels is None else (labels[start : start + size].to(weights.device),)
+        for start in range(0, len(images), _CHUNK):
+            part = to_float(images[start : start + _CHUNK].to(weights.device))
+            classes = () if labels is None else (labels[start : start + _CHUNK].to(weights.device),)
             parts.append(discriminator(part, *classes).float().flatten().cpu())
     finally:
+        for module, group in zip(comparing, groups, strict=True):
+            module.group = group
         discriminator.train(was_training)
     return torch.cat(parts) if parts else torch.empty(0)
 

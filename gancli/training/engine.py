@@ -23,20 +23,24 @@ from gancli.training.memory import budget_mb, estimate_memory, has_batch_statist
 from gancli.training.ranks import ALONE, Ranks
 from gancli.training.state import State
 
-__all__ = ["check_precision", "choose_engine", "make_iteration", "tune"]
+__all__ = ["check_precision", "choose_engine", "make_iteration", "plan_tick_kimg", "tune"]
 
 MEASURE_S = 1.5
 _TRIAL_S = 1.5  # about what one iteration of the trial may take on a processor
 _TICK_S = 40.0
 _SHORTEST_TICK_S = 8.0
 _TICKS_PER_RUN = 20
+# A tick takes as long as the training of about a hundred images (tests/benchmarks/bench_ticks.py): so many between two
+# keep its cost below 5 %. A short run has its ticks nevertheless.
+_SPACED_IMAGES = 3000
+_FEWEST_TICKS = 12
 _GAIN = 1.1  # worth another arithmetic or a compiler only when clearly faster
 _WORTH_COMPILING_MIN = {"toy": 1.0, "images": 30.0}
 _HALF_SAFE = ("dcgan", "sngan", "fastgan", "mlp")  # networks whose gradients hold in fp16; penalties ask for more
 
 
 def choose_engine(config: TrainConfig, data: TrainingSet, say: Callable[[str], None]) -> Engine:
-    """The engine for `config` on this machine, with its measured images/s and the tick planned at 30 to 60 s.
+    """The engine for `config` on this machine, with its measured images/s and its planned tick.
 
     With `--precision fp32 --compile off` nothing that changes arithmetic is chosen by measurement. `say` hears what
     is being tried. Raises `ConfigError` when the device cannot do the asked precision, or nothing can be compiled.
@@ -50,7 +54,7 @@ def choose_engine(config: TrainConfig, data: TrainingSet, say: Callable[[str], N
             say(f"measured {_name(engine)}: {found:,.0f} images/s")
         if found > _GAIN * rate:
             chosen, rate = engine, found
-    return replace(chosen, images_per_s=round(rate, 1), tick_kimg=_tick_kimg(config, rate))
+    return replace(chosen, images_per_s=round(rate, 1), tick_kimg=plan_tick_kimg(config, rate))
 
 
 def check_precision(precision: str, device: torch.device) -> None:
@@ -240,7 +244,8 @@ def _wait(engine: Engine) -> None:
         torch.cuda.synchronize()
 
 
-def _tick_kimg(config: TrainConfig, rate: float) -> float:
+def plan_tick_kimg(config: TrainConfig, rate: float) -> float:
+    """Kimg between two ticks of a run that trains `rate` images a second, where none were asked for."""
     if config.tick_kimg is not None:
         return config.tick_kimg
     planned_s = min(
@@ -249,4 +254,5 @@ def _tick_kimg(config: TrainConfig, rate: float) -> float:
         config.epochs * config.num_images / rate if config.epochs else float("inf"),
     )
     seconds = min(max(planned_s / _TICKS_PER_RUN, _SHORTEST_TICK_S), _TICK_S)
-    return max(rate * seconds / 1000, config.batch_size / 1000)
+    spaced = min(_SPACED_IMAGES / rate, planned_s / _FEWEST_TICKS)
+    return max(rate * max(seconds, spaced) / 1000, config.batch_size / 1000)

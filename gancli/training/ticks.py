@@ -27,6 +27,9 @@ from gancli.training.state import State
 __all__ = ["Reporter", "Tick"]
 
 
+_NUM_HELD_OUT = 64  # pictures that the held-out loss is taken from
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tick:
     """What `train` yields: the row of log.jsonl, the verdict so far, and how long it will still take."""
@@ -44,7 +47,7 @@ class Reporter:
         self.config, self.engine, self.data, self.run, self.state = config, engine, data, run, state
         self.samples = SampleWriter(config, data, torch.device(engine.device))
         self.rows = run.drop_rows_beyond(state.nimg)
-        self._held_out = data.images[data.held_out][:256] if len(data.held_out) else None
+        self._held_out = data.images[data.held_out][:_NUM_HELD_OUT] if len(data.held_out) else None
         self._monitor = self._make_monitor()
         self._monitor.continue_from(self.rows)
         self._board = Board(run.path, self.rows) if config.tensorboard else None

@@ -7,7 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gancli.config import DataFacts, TrainOptions, resolve
 from gancli.data.streams import Sampler, batch_indices, normal, stream
+from gancli.training.engine import plan_tick_kimg
 from gancli.training.schedules import cosine, ema_beta, lr_factor
 
 
@@ -66,3 +68,16 @@ def test_the_running_average_ramps_with_the_run() -> None:
     assert ema_beta(10, 0, 64) == 0.0
     assert ema_beta(10, 1000, 50) == pytest.approx(0.5)  # 5 % of 1000 images is the half-life
     assert ema_beta(10, 10**7, 10_000) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("rate", "minutes", "seconds"),
+    [(1000.0, 60, 40), (1000.0, 2, 8), (30.0, 60, 100), (30.0, 5, 25), (1e6, 60, 40)],
+    ids=["usual", "short", "slow", "slow and short", "toy"],
+)
+def test_ticks_are_rare_enough_to_cost_little_and_frequent_enough_to_judge(
+    rate: float, minutes: float, seconds: float
+) -> None:
+    facts = DataFacts(spec="x", fingerprint="0", size=(64, 64), channels=3, num_images=500, num_held_out=0)
+    config = resolve(TrainOptions(model="dcgan", minutes=minutes), facts)
+    assert plan_tick_kimg(config, rate) * 1000 / rate == pytest.approx(seconds)
