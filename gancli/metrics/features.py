@@ -4,6 +4,13 @@ Three small networks with weights drawn once and for ever from numpy's frozen `R
 machine and in every version) describe a picture by the mean and spread of their responses at three scales. The
 numbers are standardised by a reference set, so that distances mean the same for drawings, digits and photographs.
 They rank diversity, doubles and copies well, and know nothing of meaning: a figure on them is never called FID.
+
+Features learned on the set itself were tried and left out. Three convolutions, trained for four seconds to tell each
+real from the others under augmentation, widen the margin between the planted failures of half A (tests/benchmarks) and
+its weak but honest generators: on photographs .88 instead of .28 standard deviations by rank, .90 instead of .15 by
+kernel distance, and soft copies are found in 96 instead of 66 %. The same network untrained reaches .69, .82 and 60 %,
+so most of it is the normalisation's. No verdict of that half changes, since all are right as it is, and figures of two
+runs would no longer be on one ruler.
 """
 
 from __future__ import annotations
