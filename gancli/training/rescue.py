@@ -37,8 +37,15 @@ def has_failed(config: TrainConfig, verdict: Verdict, rows: list[dict[str, Any]]
         return False
     since = next((row for row in rows if row["tick"] == verdict.since_tick), rows[-1])
     if since is rows[0]:
-        return kimg_of(rows[-1]) >= _PATIENCE_FROM_THE_START * float(rows[-1]["target_kimg"])
+        is_late = kimg_of(rows[-1]) >= _PATIENCE_FROM_THE_START * float(rows[-1]["target_kimg"])
+        return is_late and not _still_rising(rows)
     return kimg_of(rows[-1]) - kimg_of(since) >= _PATIENCE * float(rows[-1]["target_kimg"])
+
+
+def _still_rising(rows: list[dict[str, Any]]) -> bool:
+    """Is the coverage of the last three ticks a tenth above that of the three before?"""
+    coverages = [row.get("coverage") or 0.0 for row in rows[-6:]]
+    return len(coverages) == 6 and sum(coverages[3:]) > 1.1 * sum(coverages[:3])
 
 
 def next_cure(config: TrainConfig) -> tuple[str, dict[str, Any]]:

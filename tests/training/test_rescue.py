@@ -155,6 +155,8 @@ def test_a_run_that_was_never_well_is_given_half_of_its_length(options: TrainOpt
     assert not has_failed(config, verdict, rows[:4], 0)
     assert has_failed(config, verdict, rows[:5], 0)
     assert not has_failed(config, verdict, rows, 3)
+    rising = [row | {"coverage": 0.05 * i} for i, row in enumerate(rows, 1)]
+    assert not has_failed(config, verdict, rising, 0)
     well = [row | WELL for row in rows[:3]] + rows[3:]
     assert has_failed(config, judge(well[:5], num_images=60), well[:5], 0)
 
