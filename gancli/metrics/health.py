@@ -20,6 +20,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from scipy.special import ndtr, stdtrit
 from torch import Tensor
 
 from gancli.metrics.clusters import cluster_change, fit_clusters, number_of_clusters, spread_over
@@ -248,8 +249,8 @@ def discriminator_measures(train: Tensor, held_out: Tensor | None, fakes: Tensor
     Returns:
         d_train and d_held_out (mean logits); d_gap, the r_v of Karras et al. 2020: how far held-out pictures are
         taken for fakes (0 not at all, 1 entirely), over the spread of the logits where that is larger; d_gap_error,
-        its standard error; d_sign, the mean sign on training pictures (ADA's r_t); d_order, how surely reals rank
-        above fakes (0 by chance, 1 always).
+        its standard error, larger for a handful of pictures, whose spread is hardly known; d_sign, the mean sign on
+        training pictures (ADA's r_t); d_order, how surely reals rank above fakes (0 by chance, 1 always).
     """
     train, fakes = train.double().flatten().cpu(), fakes.double().flatten().cpu()
     above = torch.sign(train[:, None] - fakes[None, :]).mean()
@@ -267,10 +268,14 @@ def discriminator_measures(train: Tensor, held_out: Tensor | None, fakes: Tensor
     spread = max(float(train.mean() - fakes.mean()), float(torch.cat([train, fakes]).std()), 1e-9)
     measures["d_held_out"] = float(held_out.mean())
     measures["d_gap"] = float(train.mean() - held_out.mean()) / spread
-    measures["d_gap_error"] = (
-        math.sqrt(float(train.var()) / len(train) + float(held_out.var()) / len(held_out)) / spread
-    )
+    error = math.sqrt(float(train.var()) / len(train) + float(held_out.var()) / len(held_out)) / spread
+    measures["d_gap_error"] = error * _small_sample_factor(min(len(train), len(held_out)))
     return measures
+
+
+def _small_sample_factor(count: int) -> float:
+    """How much farther out three standard errors lie by Student's distribution than by the normal one; count >= 2."""
+    return float(stdtrit(count - 1, ndtr(3.0))) / 3.0
 
 
 def _evenly(items: Tensor, count: int) -> Tensor:

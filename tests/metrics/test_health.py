@@ -275,6 +275,16 @@ def test_the_gap_is_the_share_of_the_way_from_training_to_fake() -> None:
     assert discriminator_measures(train, None, train)["d_gap"] is None
 
 
+def test_the_gap_of_a_handful_of_held_out_pictures_is_less_sure_than_their_spread_says() -> None:
+    train, fakes = torch.tensor([2.0, 2.2, 1.8] * 20), torch.tensor([-1.0] * 60)
+    few = discriminator_measures(train, torch.tensor([0.5, 0.9, 0.1]), fakes)
+    many = discriminator_measures(train, torch.tensor([0.5, 0.9, 0.1] * 20), fakes)
+    assert _number(few, "d_gap") == pytest.approx(_number(many, "d_gap"))
+    # three pictures have two degrees of freedom: 19.2 of Student's deviations instead of three, and a spread of .4
+    assert _number(few, "d_gap_error") == pytest.approx(19.206 / 3 * (0.4**2 / 3 + 0.0271186 / 60) ** 0.5 / 3, rel=0.01)
+    assert _number(many, "d_gap_error") < 0.03
+
+
 RING = torch.tensor([[math.cos(i * math.pi / 4), math.sin(i * math.pi / 4)] for i in range(8)])
 
 
