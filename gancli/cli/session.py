@@ -120,5 +120,6 @@ def _unused_gpus(session: Session) -> str | None:
 
 
 def plan_lines(session: Session) -> list[str]:
+    """The plan, a line for each of its parts."""
     what = "plan" if session.is_new else "plan (continuing)"
     return [what, *(f"  {name:<9}{text}" for name, text in session.plan.lines)]

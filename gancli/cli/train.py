@@ -133,10 +133,16 @@ def train(
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=MACHINE)] = "auto",
     compile_: Annotated[str, typer.Option("--compile", help="auto, on or off.", rich_help_panel=MACHINE)] = "auto",
     tick_kimg: Annotated[
-        float | None, typer.Option(help="Kimg between reports (default: 30-60 s).", rich_help_panel=KEEPING)
+        float | None,
+        typer.Option(help="Kimg between ticks (default: 40 s, more where ticks are dear).", rich_help_panel=KEEPING),
     ] = None,
     keep: Annotated[int, typer.Option(help="Checkpoints to keep.", rich_help_panel=KEEPING)] = 3,
-    on_collapse: Annotated[str, typer.Option(help="warn, stop or rollback.", rich_help_panel=KEEPING)] = "warn",
+    on_collapse: Annotated[
+        str,
+        typer.Option(
+            help="warn, stop, or rollback: to the best tick, with one thing changed.", rich_help_panel=KEEPING
+        ),
+    ] = "warn",
     tensorboard: Annotated[
         bool, typer.Option(help="Write RUN/tensorboard as well (an extra).", rich_help_panel=KEEPING)
     ] = False,
