@@ -1,6 +1,6 @@
 """The documentation cannot drift: every command and flag has help and stands in the README, every public name is said.
 
-`python tests/test_docs.py` writes the reference of the commands anew into the README.
+`python tests/test_docs.py` writes the commands and the recipes anew into the README.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import typer
 import gancli
 from gancli.cli.app import app
 from gancli.cli.commands import COMMANDS
+from gancli.recipes import RECIPES
 
 README = Path(__file__).parent.parent / "README.md"
 PACKAGE = Path(gancli.__file__).parent
-BEGIN, END = "<!-- commands: written by tests/test_docs.py -->", "<!-- /commands -->"
+BEGIN, END = "<!-- {}: written by tests/test_docs.py -->", "<!-- /{} -->"
 ROOT: Any = typer.main.get_command(app)
 NAMED: dict[str, Any] = {entry.name: ROOT.get_command(None, entry.name) for entry in COMMANDS}
 
@@ -30,9 +31,27 @@ def flags(command: Any) -> list[Any]:
     return [p for p in command.params if p.param_type_name == "option" and p.name != "help" and not p.hidden]
 
 
-def reference() -> str:
+def commands() -> str:
     """The commands and their options as Markdown."""
-    return "\n\n".join([BEGIN, *(_section(name, command) for name, command in NAMED.items()), END])
+    return "\n\n".join(_section(name, command) for name, command in NAMED.items())
+
+
+def recipes() -> str:
+    """The recipes as a Markdown table."""
+    rows = [f"| `{r.name}` | {_plain(r.summary)} | {_plain(r.source)} |" for r in RECIPES.values()]
+    return "\n".join(["| `--model` | | after |", "| --- | --- | --- |", *rows])
+
+
+WRITTEN = {"commands": commands, "recipes": recipes}
+
+
+def renewed(text: str) -> str:
+    """The README with its written parts as they should be."""
+    for name, write in WRITTEN.items():
+        begin, end = BEGIN.format(name), END.format(name)
+        before, _, rest = text.partition(begin)
+        text = f"{before}{begin}\n\n{write()}\n\n{end}{rest.partition(end)[2]}"
+    return text
 
 
 def _section(name: str, command: Any) -> str:
@@ -63,12 +82,10 @@ def _default(option: Any) -> str:
     return f"`{' '.join(map(str, value)) if isinstance(value, list | tuple) else value}`"
 
 
-def test_the_reference_in_the_readme_is_up_to_date() -> None:
+def test_the_readme_is_up_to_date() -> None:
     text = README.read_text(encoding="utf-8")
-    assert BEGIN in text
-    assert END in text
-    found = text[text.index(BEGIN) : text.index(END) + len(END)]
-    assert found == reference(), "run: python tests/test_docs.py"
+    assert all(f"\n{BEGIN.format(name)}\n" in text for name in WRITTEN)
+    assert text == renewed(text), "run: python tests/test_docs.py"
 
 
 @pytest.mark.parametrize("command", NAMED.values(), ids=list(NAMED))
@@ -152,6 +169,4 @@ def test_modules_and_public_names_have_docstrings(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    before = README.read_text(encoding="utf-8")
-    start, stop = before.index(BEGIN), before.index(END) + len(END)
-    README.write_text(before[:start] + reference() + before[stop:], encoding="utf-8", newline="\n")
+    README.write_text(renewed(README.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
