@@ -44,6 +44,7 @@ def _scale_deep(values: npt.NDArray[Any]) -> Pixels:
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """`image` in sRGB as L, RGB or RGBA; with an ICC `profile` that cannot be used, its numbers are taken as sRGB."""
     if image.mode == "LAB":
         transform = _lab_transform()
         return ImageCms.applyTransform(image, transform) or image.convert("RGB")

@@ -71,6 +71,7 @@ def _sniff_ftyp(head: bytes) -> str | None:
 
 
 def what_instead(data: bytes, kind: str | None) -> str:
+    """In words, what `data` is that is no readable image; `kind`: the format its first bytes say, None for none."""
     if not data:
         return "empty file"
     if kind is not None:
