@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from gancli.errors import DataError, DiskError
 from gancli.files import make_folder
-from gancli.manifest import MANIFEST, Journal, Rows, read_manifest, write_credits
+from gancli.manifest import FIELDS, MANIFEST, Journal, Rows, read_manifest, write_credits
 from gancli.scrape.piece import Parts, Piece
 from gancli.scrape.results import OK, Outcome
 
@@ -21,6 +22,8 @@ __all__ = ["RawSet", "is_raw_set"]
 IMAGES = "images"
 _SUFFIXES = {"jpeg": ".jpg", "tiff": ".tif"}
 _PARTS = ".parts"
+_NUMBERS = ("rank", "bytes", "width", "height", "http_status", "attempts")
+_TEXTS = tuple(name for name in FIELDS if name not in _NUMBERS)
 _LOCK = ".scrape.lock"
 
 
@@ -62,7 +65,7 @@ class RawSet:
             raise
 
     def _read(self, rows: Rows) -> None:
-        for row in rows:
+        for row in map(_tidied, rows):
             if row.get("status") == OK:
                 if not self._is_whole(row):
                     continue  # lost since, or never on the disk when the machine died: to be fetched again
@@ -70,11 +73,13 @@ class RawSet:
             self.rows[row["url"]] = row
 
     def _is_whole(self, row: dict[str, Any]) -> bool:
-        name, size = row.get("file"), row.get("bytes")
-        if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
+        name = row["file"]
+        if name is None or row["sha256"] is None or "\0" in name:
+            return False
+        if Path(name).is_absolute() or ".." in Path(name).parts:
             return False
         try:
-            return (self.folder / name).stat().st_size == size
+            return bool((self.folder / name).stat().st_size == row["bytes"])
         except OSError:
             return False
 
@@ -122,12 +127,20 @@ class RawSet:
             else:
                 write_credits(self.folder, list(self.rows.values()))
         finally:
-            self._lock_file.release()
-            with contextlib.suppress(OSError):
-                (self.folder / _LOCK).unlink()
+            self._unlock()
             if self._is_made:
                 with contextlib.suppress(OSError):
-                    self.folder.rmdir()  # which it only is when empty
+                    self.folder.rmdir()  # which only an empty one is
+
+    def _unlock(self) -> None:
+        """Removes the lock while it is held, so that it is nobody else's; Windows allows it only afterwards."""
+        lock = self.folder / _LOCK
+        if os.name != "nt":
+            lock.unlink(missing_ok=True)
+        self._lock_file.release()
+        if os.name == "nt":
+            with contextlib.suppress(OSError):
+                lock.unlink()
 
     def __enter__(self) -> RawSet:
         return self
@@ -136,6 +149,21 @@ class RawSet:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close(is_wanted=kind is not None and not issubclass(kind, Exception))  # Ctrl-C: it is to go on
+
+
+def _tidied(row: dict[str, Any]) -> dict[str, Any]:
+    """`row` with what is of another kind than its field says left out: a manifest may have been edited by hand."""
+    tidy = dict(row)
+    for name in _TEXTS:
+        if not isinstance(row.get(name), str):
+            tidy[name] = None
+    for name in _NUMBERS:
+        value = row.get(name)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
+            tidy[name] = None
+    same = row.get("same")
+    tidy["same"] = [key for key in same if isinstance(key, str)] if isinstance(same, list) else []
+    return tidy
 
 
 def _is_begun(folder: Path) -> bool:

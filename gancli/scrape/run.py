@@ -111,7 +111,7 @@ class _Run:
             listed = read_list(self._config.list_source, "")
             self._lanes[0].kept = len({result.key for result in listed if result.key in kept})
         for row in kept.values():
-            self._twins.remember(row["url"], (*keys_of(Result(url=row["url"])), *_texts(row.get("same"))))
+            self._twins.remember(row["url"], (*keys_of(Result(url=row["url"])), *row.get("same", ())))
 
     # ---- the loop -------------------------------------------------------------------------------------------------
 
@@ -263,7 +263,3 @@ class _Run:
         assert self._set is not None
         streams = (stream for lane in self._lanes for stream in lane.streams if isinstance(stream, ListStream))
         return len({result.key for stream in streams for result in stream.rest()} - self._set.rows.keys())
-
-
-def _texts(value: object) -> list[str]:
-    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -203,3 +204,34 @@ def test_interruption_prints_the_path_and_exits_130(
     status, out, _ = gan("scrape", "--urls", "-", "--allow-private", "-o", "x", stdin=urls.encode())
     assert (status, out) == (130, "x\n")
     assert (tmp_path / "x/CREDITS.md").exists()
+
+
+def test_nothing_is_left_open(site: Any, make: Any, tmp_path: Path) -> None:
+    """Python's development mode tells of every file and socket that nobody closed."""
+    whole = make(1)
+    site.routes["/hop.jpg"] = lambda h: h.give(b"", status=302, headers=(("Location", "/a.jpg"),))
+    site.routes["/endless.jpg"] = lambda h: h.give(whole + bytes(3_000_000))
+    site.routes["/html.jpg"] = lambda h: h.give(b"<html>" + b"x" * 100_000)
+
+    def cut(handler: Any) -> None:
+        handler.close_connection = True
+        handler.wfile.write(b'HTTP/1.1 200 OK\r\nETag: "v"\r\nContent-Length: 99999\r\n\r\n' + whole[:3000])
+
+    site.routes["/cut.jpg"] = cut
+    site.serve("/a.jpg", whole)
+    site.serve("/down.jpg", b"x" * 100_000, status=500)
+    names = ("a", "hop", "endless", "html", "cut", "down", "gone")
+    (tmp_path / "list.txt").write_text("\n".join(site.url(f"/{name}.jpg") for name in names) + "\nhttp://[::1\n")
+    command = [sys.executable, "-X", "dev", "-m", "gancli", "scrape", "--urls", "list.txt", "--allow-private",
+               "--max-mb", "1", "--timeout", "3", "-o", "set"]  # fmt: skip
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"set\n"), done.stderr.decode()
+    assert b"Warning" not in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_demo_paints_nothing_that_fills_the_memory(gan: Any, tmp_path: Path) -> None:
+    status, out, err = gan("scrape", "alps", "--from", "demo", "--min-side", "20000", "-n", "2")
+    assert (status, out) == (1, "")
+    assert "over 1,024 pixels" in err
+    assert list(tmp_path.iterdir()) == []

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gancli.errors import DataError
 from gancli.manifest import FIELDS, read_manifest
@@ -108,6 +111,32 @@ def test_missing_list_and_foreign_folder_are_clear_messages(tmp_path: Path) -> N
     (foreign / "mine.txt").write_text("x")
     with pytest.raises(DataError, match="something else"):
         list(scrape(ScrapeConfig(queries=("x",), sources=("demo",), out=foreign)))
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("images/a.jpg"),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=3,
+)
+_ROWS = st.lists(
+    st.fixed_dictionaries(
+        {"url": st.sampled_from(["http://a/1", "http://a/2", "x"]), "status": st.just("ok") | _VALUES},
+        optional=dict.fromkeys((*FIELDS[3:], "same", "final", "variant"), _VALUES),
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=_ROWS)
+def test_manifest_edited_by_hand_is_topped_up(tmp_path_factory: pytest.TempPathFactory, rows: list[Any]) -> None:
+    folder = tmp_path_factory.mktemp("set")
+    (folder / "images").mkdir()
+    (folder / "images/a.jpg").write_bytes(b"x")
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"url": "torn')
+    finished = list(scrape(ScrapeConfig(url_lines=("not an address",), out=folder)))[-1]
+    assert finished.left_out["not an http address"] == 1  # type: ignore[union-attr]
+    assert (folder / "CREDITS.md").exists()
 
 
 def test_two_starts_in_one_folder_do_not_meet(tmp_path: Path) -> None:

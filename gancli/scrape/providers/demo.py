@@ -8,12 +8,13 @@ import re
 from typing import ClassVar
 
 from gancli.errors import ScrapeError
-from gancli.scrape.providers.base import Page, Provider, Request, Search, State, provider
+from gancli.scrape.providers.base import Page, Provider, ProviderError, Request, Search, State, provider
 from gancli.scrape.results import Result
 
 __all__ = ["paint_file"]
 
 _PER_PAGE = 50
+_MAX_SIDE_PX = 1024
 _ADDRESS = re.compile(r"demo:([a-z]+)/(\d{1,20})/(\d{1,5})x(\d{1,5})\.(jpg|png)")
 _SHAPES = ((240, 180), (180, 180), (256, 192), (180, 240))
 
@@ -37,6 +38,8 @@ class Demo(Provider):
         """The next pictures of an endless row; `body` plays no part."""
         from gancli.painter import kinds_for
 
+        if search.min_side_px > _MAX_SIDE_PX:
+            raise ProviderError(f"demo paints nothing whose shorter side is over {_MAX_SIDE_PX:,} pixels.")
         kinds = kinds_for(search.query)
         first = int(state.get("first", 0))
         digest = hashlib.sha256(f"{search.seed}\0{search.query}".encode("utf-8", "replace")).digest()
@@ -83,4 +86,4 @@ def _shape(rank: int, min_side_px: int) -> tuple[int, int]:
     """A size among a few shapes, its shorter side at least `min_side_px`."""
     width, height = _SHAPES[rank % len(_SHAPES)]
     factor = max(1.0, min_side_px / min(width, height))
-    return min(9999, -int(-width * factor // 1)), min(9999, -int(-height * factor // 1))
+    return -int(-width * factor // 1), -int(-height * factor // 1)
