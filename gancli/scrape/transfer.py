@@ -63,15 +63,15 @@ def transfer(
 
     answer = web.get(url, clock, Wish(max_bytes=max_bytes, headers=headers, admit=admit, wants=wants, sink=take))
     if whole is not None and piece.size != whole:
+        if piece.size > whole:
+            piece.begin_again()
         raise FetchError("ended before its length", transient=True)
     return answer
 
 
 def strong_validator(headers: Headers) -> str | None:
     """What names exactly the bytes of this answer: its ETag unless weak, or a date of change before it was sent."""
-    if any(value.strip().lower() != "identity" for value in headers.get("content-encoding", ())):
-        return None
-    if _one(headers, "accept-ranges") == "none":
+    if _is_encoded(headers) or _one(headers, "accept-ranges") == "none":
         return None
     tag = _one(headers, "etag")
     if tag is not None:
@@ -85,7 +85,7 @@ def strong_validator(headers: Headers) -> str | None:
 def missing_bytes(headers: Headers, start: int, validator: str) -> int | None:
     """How many bytes a 206 answer says are missing from `start` to the end; None when it is not the rest."""
     found = _RANGE.fullmatch(_one(headers, "content-range") or "")
-    if found is None or int(found[1]) != start or int(found[2]) < start:
+    if found is None or _is_encoded(headers) or int(found[1]) != start or int(found[2]) < start:
         return None
     missing = int(found[2]) - start + 1
     if found[3] != "*" and int(found[3]) != start + missing:
@@ -94,6 +94,10 @@ def missing_bytes(headers: Headers, start: int, validator: str) -> int | None:
     if validator.startswith('"') and tag is not None and tag != validator:
         return None
     return missing
+
+
+def _is_encoded(headers: Headers) -> bool:
+    return any(value.strip().lower() != "identity" for value in headers.get("content-encoding", ()))
 
 
 def _one(headers: Headers, name: str) -> str | None:

@@ -34,6 +34,31 @@ def test_bing_is_asked_with_joined_filters() -> None:
     assert "qft" not in params("bing", rule="any")
 
 
+@pytest.mark.parametrize(
+    ("provider", "wish", "sent"),
+    [
+        ("wikimedia", {"size": "large"}, ("gsrsearch", "filew:>1000")),
+        ("wikimedia", {"type": "photo"}, ("gsrsearch", "filemime:image/jpeg")),
+        ("wikimedia", {"min_side_px": 160}, ("gsrsearch", "filew:>159 fileh:>159")),
+        ("openverse", {"size": "medium"}, ("size", "medium")),
+        ("openverse", {"type": "clipart"}, ("category", "illustration")),
+        ("openverse", {"safe": "off"}, ("mature", "true")),
+        ("pixabay", {"colour": "teal"}, ("colors", "turquoise")),
+        ("pixabay", {"colour": "grey"}, ("colors", "grayscale")),
+        ("pixabay", {"type": "line"}, ("image_type", "vector")),
+        ("pixabay", {"size": "large"}, ("min_width", "1000")),
+        ("pixabay", {"safe": "off"}, ("safesearch", "false")),
+        ("bing", {"colour": "grey"}, ("qft", "+filterui:color2-bw")),
+        ("bing", {"rule": "public"}, ("qft", "+filterui:license-L1")),
+        ("bing", {"rule": "commercial"}, ("qft", "+filterui:license-L2_L3")),
+        ("flickr", {"safe": "strict"}, ("safe_search", "1")),
+    ],
+)
+def test_filters_reach_the_site_in_its_own_words(provider: str, wish: dict[str, Any], sent: tuple[str, str]) -> None:
+    state = {"page": 1} if provider == "flickr" else None
+    assert sent[1] in params(provider, state, **wish)[sent[0]]
+
+
 def test_licence_that_a_site_filtered_by_is_only_claimed() -> None:
     page = (GOLDEN / "bing/first.html").read_bytes()
     claimed = PROVIDERS["bing"].parse(page, Search(query="alps", rule="modify"), {}).results[0]

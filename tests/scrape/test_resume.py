@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from gancli.manifest import read_manifest
+from gancli.scrape import ScrapeConfig, scrape
 from gancli.scrape.piece import Parts
 from gancli.scrape.transfer import missing_bytes, strong_validator
 
@@ -115,6 +117,7 @@ def test_file_that_changed_meanwhile_is_never_put_together_from_both(site: Any, 
         {"Content-Range": "bytes 3000-{last}/{size}", "ETag": '"v2"'},
         {"Content-Range": "bytes 3000-3001/{size}"},
         {"Content-Range": "3000-{last}"},
+        {"Content-Range": "bytes 3000-{last}/{size}", "Content-Encoding": "gzip"},
         {},
     ],
 )
@@ -129,6 +132,37 @@ def test_rest_that_is_not_the_rest_is_thrown_away(site: Any, fetch: Fetch, make:
         server.asked.append((handler.headers["Range"], None))
         values = {name: text.format(last=len(jpeg) - 1, size=len(jpeg)) for name, text in lie.items()}
         handler.give(b"\xff" * (len(jpeg) - 3000), status=206, headers=tuple(values.items()))
+
+    site.routes["/a.jpg"] = answer
+    ran = fetch(site.url("/a.jpg"))
+    assert [wish for wish, _ in server.asked] == [None, "bytes=3000-", None]
+    assert read_manifest(ran.folder)[0]["sha256"] == hashlib.sha256(jpeg).hexdigest()
+
+
+def test_part_that_nobody_asked_for_is_kept_only_if_it_is_all(site: Any, fetch: Fetch, make: Any) -> None:
+    jpeg = make(1)
+    size = len(jpeg)
+    site.serve("/all.jpg", jpeg, status=206, headers=(("Content-Range", f"bytes 0-{size - 1}/{size}"),))
+    site.serve("/some.jpg", jpeg, status=206, headers=(("Content-Range", f"bytes 0-{size - 1}/{size + 9}"),))
+    ran = fetch(site.url("/all.jpg"), site.url("/some.jpg"))
+    assert ran.why(site.url("/all.jpg")) == ("ok", "")
+    assert ran.why(site.url("/some.jpg")) == ("fail", "only a part of the file")
+
+
+def test_rest_longer_than_announced_is_thrown_away(site: Any, fetch: Fetch, make: Any) -> None:
+    jpeg = make(1, (600, 500))
+    server = Server(site, jpeg, breaks=1, at=3000, headers=(("ETag", '"v1"'),))
+
+    def answer(handler: Any) -> None:
+        if handler.headers.get("Range") is None:
+            server.answer(handler)
+            return
+        server.asked.append((handler.headers["Range"], None))
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes 3000-{len(jpeg) - 1}/{len(jpeg)}")
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        handler.wfile.write(jpeg[3000:] + b"more")
 
     site.routes["/a.jpg"] = answer
     ran = fetch(site.url("/a.jpg"))
@@ -182,6 +216,37 @@ def test_next_start_goes_on_where_the_last_one_gave_up(site: Any, fetch: Fetch, 
     assert server.asked[-1][0] == "bytes=3000-"
     assert server.sent == len(jpeg)
     assert not (first.folder / ".parts").exists()
+
+
+def test_interrupted_transfer_goes_on_at_the_next_start(site: Any, fetch: Fetch, make: Any, tmp_path: Path) -> None:
+    jpeg = make(1, (600, 500))
+    server = Server(site, jpeg, breaks=0, at=0, headers=(("ETag", '"v1"'),))
+    has_begun = threading.Event()
+
+    def drip(handler: Any) -> None:
+        if server.asked:
+            server.answer(handler)
+            return
+        server.asked.append((None, None))
+        handler.send_response(200)
+        handler.send_header("ETag", '"v1"')
+        handler.send_header("Content-Length", str(len(jpeg)))
+        handler.end_headers()
+        handler.wfile.write(jpeg[:3000])
+        has_begun.set()
+        time.sleep(3)
+        handler.close_connection = True
+
+    site.routes["/a.jpg"] = drip
+    urls = (site.url("/gone.jpg"), site.url("/a.jpg"))
+    stream = scrape(ScrapeConfig(url_lines=urls, allow_private=True, out=tmp_path / "set", min_side_px=32))
+    next(stream)
+    next(stream)
+    assert has_begun.wait(10)
+    time.sleep(0.3)
+    stream.close()  # type: ignore[attr-defined]
+    assert fetch(*urls).why(site.url("/a.jpg")) == ("ok", "")
+    assert server.asked[-1][0] == "bytes=3000-"
 
 
 @pytest.mark.parametrize("harm", ["other bytes", "fewer bytes", "no mark", "a torn mark"])
