@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gancli.cli.compared import draw_pairs, fakes_of, reals_of
 from gancli.cli.inputs import RUN, input_path
 from gancli.cli.options import DeviceOption, JsonOption, OutOption, QuietOption, VerboseOption
 from gancli.cli.output import Output
@@ -15,20 +16,17 @@ from gancli.errors import DataError, UsageError
 from gancli.text import clean, plural
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from gancli.metrics.evaluation import Evaluation, Pairs
+    from gancli.metrics.evaluation import Evaluation
     from gancli.metrics.extractors import Extractor
     from gancli.render.generator import Generator
 
-__all__ = ["evaluate", "nearest_pairs"]
+__all__ = ["evaluate"]
 
 WHAT = "What is measured"
 METRIC_NAMES = "coverage, kid, fid, precision, recall, memorisation, modes"
 DEFAULT_METRICS = ("coverage", "kid", "precision", "recall", "memorisation", "modes")
 FEATURES = ("random", "inception", "discriminator")
 PROTOCOLS = ("pacgan", "stacked-mnist")
-MAX_REALS = 10_000
 
 
 def evaluate(
@@ -122,7 +120,7 @@ def evaluate(
         answer["compare"] = evaluator.compare(result, load(against, net=net, device=device))
     if result.pairs is not None:
         target = output_file(out, beside(generator.path, "-pairs.png"))
-        _draw_pairs(result.pairs, target)
+        draw_pairs(result.pairs, target)
         answer["pairs"] = str(target)
     for warning in result.warnings:
         output.warn(warning)
@@ -143,7 +141,7 @@ class _Evaluator:
         output: Output,
     ) -> None:
         self.output, self.metrics, self.features = output, metrics, features
-        self.reals = _reals(generator, data)
+        self.reals = reals_of(generator, data)
         self.count = count if count is not None else min(2000, max(500, len(self.reals)))
         self._own = features == "discriminator"
         self._inception = inception
@@ -157,7 +155,7 @@ class _Evaluator:
             f"{plural(self.count, 'picture')} of '{clean(generator.path)}' against "
             f"{plural(len(self.reals), 'real one')}, {self.features} features"
         )
-        fakes = _fakes(generator, self.count, self.output)
+        fakes = fakes_of(generator, self.count, self.output)
         return evaluate_images(
             self.reals, fakes, metrics=self.metrics, features=self.features, extract=extract, seed=generator.config.seed
         )
@@ -214,59 +212,6 @@ def _check_options(
     return names
 
 
-def _reals(generator: Generator, data: str | None) -> Tensor:
-    """The pictures that the run was trained on, or those of --data at the run's size: uint8 [N, C, H, W]."""
-    import torch
-
-    from gancli.data.dataset import open_training_set
-
-    config = generator.config
-    width, height = config.size
-    try:
-        found = open_training_set(data or config.data, size=f"{width}x{height}", seed=config.seed)
-    except DataError as error:
-        if data is not None:
-            raise
-        raise DataError(
-            f"The data of this run ('{clean(config.data)}') cannot be opened any more: {error} "
-            "Name pictures to compare with: --data FOLDER."
-        ) from error
-    images = found.images[found.train] if data is None else found.images
-    channels = config.channels
-    if images.ndim != 4:
-        raise UsageError("--data names points; this model makes pictures.")
-    if images.shape[1] != channels:
-        images = _as_channels(images, channels)
-    if len(images) > MAX_REALS:
-        images = images[torch.linspace(0, len(images) - 1, MAX_REALS).round().long()]
-    return images
-
-
-def _as_channels(images: Tensor, channels: int) -> Tensor:
-    import torch
-
-    if channels == 1:
-        return images[:, :3].float().mean(1, keepdim=True).round().to(torch.uint8)
-    if images.shape[1] == 1:
-        images = images.expand(-1, 3, -1, -1)
-    if channels == 4 and images.shape[1] == 3:
-        return torch.cat([images, torch.full_like(images[:, :1], 255)], 1)
-    return images[:, :channels]
-
-
-def _fakes(generator: Generator, count: int, output: Output) -> Tensor:
-    """The pictures of the seeds 0 to count-1, as they would be saved: uint8 [count, C, H, W]."""
-    import numpy as np
-    import torch
-
-    parts = []
-    with output.progress(count, "sampling") as bar:
-        for part in generator.stream(range(count)):
-            parts.append(part)
-            bar.advance(len(part))
-    return torch.from_numpy(np.concatenate(parts).transpose(0, 3, 1, 2).copy())
-
-
 def _protocol(
     generator: Generator, protocol: str | None, data: str | None, count: int | None, output: Output
 ) -> dict[str, Any]:
@@ -308,34 +253,4 @@ def _stacked(generator: Generator, data: str | None, count: int | None, output: 
         raise DataError(f"'{clean(data)}' has no labels; the classifier of --protocol stacked-mnist needs them.")
     output.note(f"training the digit classifier on {plural(len(digits.images), 'digit')}")
     classifier, accuracy = train_digit_classifier(digits.images, digits.labels)
-    return stacked_figures(_fakes(generator, count or NUM_STACKS, output), classifier, accuracy=accuracy)
-
-
-def _draw_pairs(pairs: Pairs, target: Path) -> None:
-    from gancli.files import atomic_file
-
-    with atomic_file(target) as file:
-        file.write(_pairs_png(pairs))
-
-
-def _pairs_png(pairs: Pairs) -> bytes:
-    """Each generated picture with the training image it is most like to its right, the nearest pair first."""
-    import torch
-
-    from gancli.render.generator import png_bytes
-    from gancli.render.grid import looking_scale, make_grid
-
-    both = torch.stack([pairs.fakes, pairs.nearest], 1).flatten(0, 1).permute(0, 2, 3, 1).numpy()
-    captions = [text for d in pairs.distances for text in (f"{d:.2f}", "train")]
-    scale = looking_scale(both.shape[1], both.shape[2])
-    return png_bytes(make_grid(both, columns=6, captions=captions, scale=scale))
-
-
-def nearest_pairs(run: Path, count: int) -> tuple[bytes, float, int]:
-    """The pairs of `run` as a PNG sheet, the share of copies, and of how many pictures. Raises `GanError`s."""
-    from gancli.metrics.evaluation import find_copies
-    from gancli.render.generator import load
-
-    generator = load(str(run))
-    share, pairs = find_copies(_reals(generator, None), _fakes(generator, count, Output(quiet=True)))
-    return _pairs_png(pairs), share, count
+    return stacked_figures(fakes_of(generator, count or NUM_STACKS, output), classifier, accuracy=accuracy)

@@ -61,7 +61,7 @@ def _pairs(record: RunRecord, count: int, output: Output) -> PairPicture | None:
     """The pictures most like a training image beside it; None, with a note, where the data or the network is gone."""
     if record.config.get("config", {}).get("channels") == 2 and record.config["config"].get("size") == [0, 0]:
         return None
-    from gancli.cli.evaluate import nearest_pairs
+    from gancli.cli.compared import nearest_pairs
     from gancli.render.report import PairPicture
 
     try:

@@ -16,11 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gancli.data.matrices import LUMA_AXIS, colour_scale, enlarge, identity, rotate, shear, translate, turn_about_luma
 from gancli.data.resample import sample_affine, sample_affine_smooth, shift_pixels
 
 __all__ = ["POLICIES", "AugmentPlan", "apply_augmentation", "draw_augmentation"]
-
-_LUMA_AXIS = torch.tensor([1.0, 1.0, 1.0]) / math.sqrt(3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,12 +139,12 @@ def _light(draws: _Draws, p: float | None) -> AugmentPlan:
     """Shifts of a sixteenth, zoom within 8 %, a little brightness and contrast: for sets of thousands."""
     on = draws.strikes(0, 0.6 if p is None else p)
     width, height = draws.size
-    affine = _identity(draws.num)
-    affine = affine @ _translate(draws.spread(1, -1, 1) * width / 16, draws.spread(2, -1, 1) * height / 16)
+    affine = identity(draws.num)
+    affine = affine @ translate(draws.spread(1, -1, 1) * width / 16, draws.spread(2, -1, 1) * height / 16)
     zoom = 1 / draws.spread(3, 0.92, 1.08)
-    affine = affine @ _scale(zoom, zoom)
+    affine = affine @ enlarge(zoom, zoom)
     gain = draws.spread(4, 0.9, 1.1)
-    colour = _colour_scale(gain, gain, gain)
+    colour = colour_scale(gain, gain, gain)
     colour[:, :, 3] += draws.spread(5, -0.1, 0.1)[:, None]
     return _one_coin(on, affine, colour)
 
@@ -154,17 +153,17 @@ def _photo(draws: _Draws, p: float | None) -> AugmentPlan:
     """The fish project's list; struck with probability .7 so that the images as they are stay in the mixture."""
     on = draws.strikes(0, 0.7 if p is None else p)
     width, height = draws.size
-    affine = _rotate(torch.deg2rad(draws.spread(1, -25, 25)))
-    affine = affine @ _translate(draws.spread(2, -0.05, 0.05) * width, draws.spread(3, -0.1, 0.1) * height)
-    affine = affine @ _shear(torch.deg2rad(draws.spread(4, -10, 10)))
+    affine = rotate(torch.deg2rad(draws.spread(1, -25, 25)))
+    affine = affine @ translate(draws.spread(2, -0.05, 0.05) * width, draws.spread(3, -0.1, 0.1) * height)
+    affine = affine @ shear(torch.deg2rad(draws.spread(4, -10, 10)))
     zoom = 1 / draws.spread(5, 0.95, 1.2)
-    affine = affine @ _scale(zoom, zoom)
+    affine = affine @ enlarge(zoom, zoom)
     brightness = draws.spread(6, 0.8, 1.4)
     # the mean of two uniforms is triangular: 0.6 to 1.4 with its peak at 1
     gains = [brightness * (draws.spread(7 + i, 0.6, 1.4) + draws.spread(10 + i, 0.6, 1.4)) / 2 for i in range(3)]
     if draws.channels < 3:
         gains = [gains[0]] * 3
-    colour = _colour_scale(*gains)
+    colour = colour_scale(*gains)
     # gains act on [0, 1], where black stays black: ((x + 1) / 2 · g) · 2 - 1 = g x + g - 1
     colour[:, :, 3] = torch.stack(gains, dim=1) - 1
     return _one_coin(on, affine, colour)
@@ -212,18 +211,18 @@ def _ada_geometry(draws: _Draws, p: float) -> tuple[Tensor, Tensor]:
     stretch = torch.exp2(-0.2 * draws.normal[:, 1])
     p_turn = 1 - math.sqrt(max(0.0, 1 - p))
     parts = (
-        (_rotate(turns), draws.strikes(3, p)),
-        (_translate(x_whole, y_whole), draws.strikes(4, p)),
-        (_scale(scale, scale), draws.strikes(5, p)),
-        (_rotate(draws.spread(6, -math.pi, math.pi)), draws.strikes(7, p_turn)),
-        (_scale(stretch, 1 / stretch), draws.strikes(8, p)),
-        (_rotate(draws.spread(9, -math.pi, math.pi)), draws.strikes(10, p_turn)),
+        (rotate(turns), draws.strikes(3, p)),
+        (translate(x_whole, y_whole), draws.strikes(4, p)),
+        (enlarge(scale, scale), draws.strikes(5, p)),
+        (rotate(draws.spread(6, -math.pi, math.pi)), draws.strikes(7, p_turn)),
+        (enlarge(stretch, 1 / stretch), draws.strikes(8, p)),
+        (rotate(draws.spread(9, -math.pi, math.pi)), draws.strikes(10, p_turn)),
         (
-            _translate(draws.normal[:, 2] * 0.125 * width, draws.normal[:, 3] * 0.125 * height),
+            translate(draws.normal[:, 2] * 0.125 * width, draws.normal[:, 3] * 0.125 * height),
             draws.strikes(11, p),
         ),
     )
-    affine, moved = _identity(draws.num), torch.zeros(draws.num, dtype=torch.bool)
+    affine, moved = identity(draws.num), torch.zeros(draws.num, dtype=torch.bool)
     for matrix, on in parts:
         affine = torch.where(on[:, None, None], affine @ matrix, affine)
         moved = moved | on
@@ -233,13 +232,13 @@ def _ada_geometry(draws: _Draws, p: float) -> tuple[Tensor, Tensor]:
 def _ada_colour(draws: _Draws, p: float) -> Tensor:
     """Brightness, contrast, luma flip, hue, saturation as one matrix [N, 3, 4] (appendix B of the paper)."""
     num = draws.num
-    luma = torch.outer(_LUMA_AXIS, _LUMA_AXIS)
+    luma = torch.outer(LUMA_AXIS, LUMA_AXIS)
     mirror = torch.eye(3) - 2 * luma * (draws.uniform[:, 12] < 0.5)[:, None, None]
     saturation = torch.exp2(draws.normal[:, 6])[:, None, None]
     steps = (
         (torch.exp2(0.5 * draws.normal[:, 5])[:, None, None] * torch.eye(3), draws.strikes(14, p)),
         (mirror, draws.strikes(15, p)),
-        (_turn_about_luma(draws.spread(16, -math.pi, math.pi)), draws.strikes(17, p) & (draws.channels >= 3)),
+        (turn_about_luma(draws.spread(16, -math.pi, math.pi)), draws.strikes(17, p) & (draws.channels >= 3)),
         (luma + saturation * (torch.eye(3) - luma), draws.strikes(18, p) & (draws.channels >= 3)),
     )
     brightness = 0.2 * draws.normal[:, 4] * draws.strikes(13, p)
@@ -259,55 +258,10 @@ POLICIES: dict[str, Callable[[_Draws, float | None], AugmentPlan]] = {
 }
 
 
-# ---- matrices ---------------------------------------------------------------------------------------------------
-
-
 def _one_coin(on: Tensor, affine: Tensor, colour: Tensor) -> AugmentPlan:
     same = torch.cat([torch.eye(3), torch.zeros(3, 1)], dim=1)
     colour = torch.where(on[:, None, None], colour, same)
     return AugmentPlan(num=len(on), affine=affine[:, :2], touched=on, colour=colour)
-
-
-def _identity(num: int) -> Tensor:
-    return torch.eye(3).repeat(num, 1, 1)
-
-
-def _translate(x: Tensor, y: Tensor) -> Tensor:
-    matrix = _identity(len(x))
-    matrix[:, 0, 2], matrix[:, 1, 2] = x, y
-    return matrix
-
-
-def _scale(x: Tensor, y: Tensor) -> Tensor:
-    matrix = _identity(len(x))
-    matrix[:, 0, 0], matrix[:, 1, 1] = x, y
-    return matrix
-
-
-def _rotate(angle: Tensor) -> Tensor:
-    matrix = _identity(len(angle))
-    matrix[:, 0, 0] = matrix[:, 1, 1] = angle.cos()
-    matrix[:, 0, 1], matrix[:, 1, 0] = -angle.sin(), angle.sin()
-    return matrix
-
-
-def _shear(angle: Tensor) -> Tensor:
-    matrix = _identity(len(angle))
-    matrix[:, 0, 1] = angle.tan()
-    return matrix
-
-
-def _colour_scale(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
-    matrix = torch.diag_embed(torch.stack([red, green, blue], dim=1))
-    return torch.cat([matrix, torch.zeros(len(red), 3, 1)], dim=2)
-
-
-def _turn_about_luma(angle: Tensor) -> Tensor:
-    """Rotation of RGB about the grey axis (Rodrigues)."""
-    x, y, z = _LUMA_AXIS.tolist()
-    cross = torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    sine, cosine = angle.sin()[:, None, None], angle.cos()[:, None, None]
-    return torch.eye(3) + sine * cross + (1 - cosine) * (cross @ cross)
 
 
 # ---- arithmetic on pixels -----------------------------------------------------------------------------------------
