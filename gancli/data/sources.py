@@ -226,12 +226,11 @@ def _open_demo(rest: str, size: str | None, seed: int) -> Loaded:
 
 def _painter_mark() -> str:
     """The painter's source decides its pictures, so it is part of the cache's key."""
-    import gancli
+    from gancli import painter, painting
 
     digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(Path(gancli.__file__).parent.glob("*.py")):
-        if path.stem in ("painter", "scenery", "scenes"):
-            digest.update(path.read_bytes())
+    for path in [Path(painter.__file__), *sorted(Path(painting.__path__[0]).glob("*.py"))]:
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
