@@ -35,11 +35,16 @@ def has_failed(config: TrainConfig, verdict: Verdict, rows: list[dict[str, Any]]
     """
     if verdict.verdict not in _FAILURES.get(config.on_collapse, ()) or rescues >= _MOST_RESCUES:
         return False
-    since = next((row for row in rows if row["tick"] == verdict.since_tick), rows[-1])
-    if since is rows[0]:
+    if not _has_better(verdict):
         is_late = kimg_of(rows[-1]) >= _PATIENCE_FROM_THE_START * float(rows[-1]["target_kimg"])
         return is_late and not _still_rising(rows)
+    since = next((row for row in rows if row["tick"] == verdict.since_tick), rows[-1])
     return kimg_of(rows[-1]) - kimg_of(since) >= _PATIENCE * float(rows[-1]["target_kimg"])
+
+
+def _has_better(verdict: Verdict) -> bool:
+    """Is there a tick from before the failure to go back to?"""
+    return verdict.best_tick is not None and verdict.best_tick < (verdict.since_tick or 0)
 
 
 def _still_rising(rows: list[dict[str, Any]]) -> bool:
@@ -69,8 +74,7 @@ def roll_back(reporter: Reporter, state: State, extra: dict[str, Any], verdict: 
     flag, changes = next_cure(config)
     best = next((row for row in rows if row["tick"] == verdict.best_tick), None)
     draw, number = state.draw + 1, len(extra.get("rescues", ())) + 1
-    is_worth = best is not None and best["tick"] < (verdict.since_tick or 0)
-    _load(run, state, int(best["nimg"]) if best is not None and is_worth else 0)
+    _load(run, state, int(best["nimg"]) if best is not None and _has_better(verdict) else 0)
     state.draw = draw
     undone = [row for row in rows if row["nimg"] > state.nimg]
     tick = next((f"tick {row['tick']}" for row in rows if row["nimg"] == state.nimg), "the beginning")
