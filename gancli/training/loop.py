@@ -113,8 +113,7 @@ def train_loop(
                 if iteration.notes:
                     extra["micro_batch"] = iteration.micro_batch
                 tick = reporter.tick(tally, clock, extra)
-                rescues = len(extra.get("rescues", ()))
-                failed = not done and has_failed(config, tick.verdict, reporter.rows, rescues)
+                failed = not done and has_failed(config, tick.verdict, reporter.rows, extra.get("rescues", ()))
                 went_back = failed and config.on_collapse == "rollback"
                 if went_back:
                     failed = False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gancli.config import TrainConfig
@@ -24,20 +25,25 @@ _MOST_RESCUES = 3
 # Of the planned kimg: how long a verdict must hold before it is acted on; a run that has not been well since it began
 # has nothing to go back to, and may only be young.
 _PATIENCE, _PATIENCE_FROM_THE_START = 0.02, 0.5
+_RISEN = 1.1  # times the coverage of three ticks before: such a run is still on its way
+_HELPED = 0.1  # coverage above that at which the change before was made: it works, though not yet well
 _FEW_BATCHES = 17  # an epoch; fewer collapsed sooner
 _FAILURES = {"stop": ("collapsed", "cycling"), "rollback": ("collapsed", "cycling", "collapsing")}
 
 
-def has_failed(config: TrainConfig, verdict: Verdict, rows: list[dict[str, Any]], rescues: int) -> bool:
+def has_failed(
+    config: TrainConfig, verdict: Verdict, rows: list[dict[str, Any]], rescues: Sequence[Mapping[str, Any]]
+) -> bool:
     """Is `verdict` one that --on-collapse acts on, and has it held for the patience, in kimg?
 
-    After three `rescues` a run goes on as it is: it has been told what to try, and half of it is still to come.
+    After three `rescues`, the records of what was changed, a run goes on as it is.
     """
-    if verdict.verdict not in _FAILURES.get(config.on_collapse, ()) or rescues >= _MOST_RESCUES:
+    if verdict.verdict not in _FAILURES.get(config.on_collapse, ()) or len(rescues) >= _MOST_RESCUES:
         return False
     if not _has_better(verdict):
         is_late = kimg_of(rows[-1]) >= _PATIENCE_FROM_THE_START * float(rows[-1]["target_kimg"])
-        return is_late and not _still_rising(rows)
+        has_helped = bool(rescues) and _coverage(rows[-3:]) > rescues[-1]["coverage"] + _HELPED
+        return is_late and not has_helped and not _coverage(rows[-3:]) > _RISEN * _coverage(rows[-6:-3])
     since = next((row for row in rows if row["tick"] == verdict.since_tick), rows[-1])
     return kimg_of(rows[-1]) - kimg_of(since) >= _PATIENCE * float(rows[-1]["target_kimg"])
 
@@ -47,10 +53,9 @@ def _has_better(verdict: Verdict) -> bool:
     return verdict.best_tick is not None and verdict.best_tick < (verdict.since_tick or 0)
 
 
-def _still_rising(rows: list[dict[str, Any]]) -> bool:
-    """Is the coverage of the last three ticks a tenth above that of the three before?"""
-    coverages = [row.get("coverage") or 0.0 for row in rows[-6:]]
-    return len(coverages) == 6 and sum(coverages[3:]) > 1.1 * sum(coverages[:3])
+def _coverage(rows: list[dict[str, Any]]) -> float:
+    """The mean over `rows`; without any, infinite."""
+    return sum(row.get("coverage") or 0.0 for row in rows) / len(rows) if rows else math.inf
 
 
 def next_cure(config: TrainConfig) -> tuple[str, dict[str, Any]]:
@@ -82,6 +87,7 @@ def roll_back(reporter: Reporter, state: State, extra: dict[str, Any], verdict: 
     if number == _MOST_RESCUES:
         text += "; the last change that is tried"
     record = {"number": number, "from_nimg": was, "to_nimg": state.nimg, "flag": flag, "changes": changes}
+    record |= {"coverage": _coverage(rows[-3:])}
     append_json_line(run.path / "rollbacks.jsonl", record | {"verdict": verdict.as_dict(), "rows": undone})
     extra["rescues"] = [*extra.get("rescues", ()), record]
     reporter.config = cured(config, {"rescues": [record]})

@@ -1,6 +1,7 @@
 """The verdict on planted runs: the rows were measured by planted_runs.py, and are judged anew here.
 
-The thresholds were set on half A; half B has other seeds and other pictures (emoji, goldfish, a single digit).
+The thresholds were set on half A (the sea, digits); half B has other seeds and other pictures (emoji, sevens, persian
+cats, painted landscapes) that no threshold has seen.
 """
 
 from __future__ import annotations

@@ -152,13 +152,16 @@ def test_a_run_that_was_never_well_is_given_half_of_its_length(options: TrainOpt
     rows = [{"tick": i, "nimg": 1000 * i, "kimg": float(i), "target_kimg": 10.0, **SICK} for i in range(1, 8)]
     verdict = judge(rows, num_images=60)
     assert (verdict.verdict, verdict.since_tick) == ("collapsed", 1)
-    assert not has_failed(config, verdict, rows[:4], 0)
-    assert has_failed(config, verdict, rows[:5], 0)
-    assert not has_failed(config, verdict, rows, 3)
+    assert not has_failed(config, verdict, rows[:4], ())
+    assert has_failed(config, verdict, rows[:5], ())
+    assert has_failed(config, verdict, rows, [{"coverage": 0.05}])
+    assert not has_failed(config, verdict, rows, [{"coverage": 0.05}] * 3)
+    better = [row | {"coverage": 0.3} for row in rows]
+    assert not has_failed(config, verdict, better, [{"coverage": 0.1}])  # the change has helped
     rising = [row | {"coverage": 0.05 * i} for i, row in enumerate(rows, 1)]
-    assert not has_failed(config, verdict, rising, 0)
+    assert not has_failed(config, verdict, rising, ())
     well = [row | WELL for row in rows[:3]] + rows[3:]
-    assert has_failed(config, judge(well[:5], num_images=60), well[:5], 0)
+    assert has_failed(config, judge(well[:5], num_images=60), well[:5], ())
 
 
 def test_every_cure_is_named_by_the_advice(options: TrainOptions, tmp_path: Path) -> None:
