@@ -29,6 +29,13 @@ FLAG_OF = {
 
 def check_bounds(config: TrainConfig) -> None:
     """Raises `ConfigError` naming the flag whose number is out of its range, or is no number at all."""
+    for name in _TEXTS:
+        if not isinstance(getattr(config, name), str):
+            raise ConfigError(f"{name} '{clean(getattr(config, name), 40)}' is not a text.")
+    for name, kind, count in _LISTS:
+        value = getattr(config, name)
+        if not isinstance(value, tuple) or not all(isinstance(one, kind) for one in value) or len(value) not in count:
+            raise ConfigError(f"{name} '{clean(value, 40)}' is not a list of what it holds.")
     for name, low, high in _BOUNDS:
         value = getattr(config, name)
         if value is None and name in _MAY_BE_NONE:
@@ -43,16 +50,16 @@ def check_bounds(config: TrainConfig) -> None:
     for name, choices in _CHOICES.items():
         if getattr(config, name) not in choices:
             shown = clean(getattr(config, name), 40)
-            raise ConfigError(f"--{name.replace('_', '-')} '{shown}': choose one of {', '.join(choices)}.")
-    if len(config.betas) != 2 or not all(isinstance(b, int | float) and 0 <= b < 1 for b in config.betas):
+            raise ConfigError(f"--{name.replace('_', '-')} '{shown}': choose one of {', '.join(map(str, choices))}.")
+    if not all(0 <= b < 1 for b in config.betas):
         raise ConfigError(f"--betas {clean(config.betas)}: two numbers from 0 up to, not including, 1.")
     if config.is_points:
         if config.channels != 2:
             raise ConfigError("Points have two coordinates.")
-    elif (
-        len(config.size) != 2
-        or not all(isinstance(s, int) and 8 <= s <= MAX_SIDE and base_of(s) is not None for s in config.size)
-        or config.channels not in (1, 3, 4)
+    elif not all(8 <= s <= MAX_SIDE and base_of(s) is not None for s in config.size) or config.channels not in (
+        1,
+        3,
+        4,
     ):
         raise ConfigError(f"Images of size {clean(config.size)} with {clean(config.channels)} channels cannot be made.")
     if not re.fullmatch(r"[1-9]\d{0,3}e?", str(config.d_every)):
@@ -60,6 +67,12 @@ def check_bounds(config: TrainConfig) -> None:
     find_recipe(config.recipe)
 
 
+_TEXTS = ("recipe", "data", "fingerprint", "d_every", "device")
+_LISTS: tuple[tuple[str, Any, Any], ...] = (
+    ("size", int, (2,)),
+    ("betas", int | float, (2,)),
+    ("class_names", str, range(100_001)),
+)
 _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("num_images", 2, 1e10),
     ("num_held_out", 0, 1e10),

@@ -29,4 +29,4 @@ def pick_device(name: str) -> torch.device:
         raise UsageError("--device mps: this machine has no Apple GPU. Leave --device out, or say cpu.")
     if device.type not in ("cpu", "cuda", "mps"):
         raise UsageError(f"--device '{clean(name, 40)}' is not supported. Give auto, cpu, cuda, cuda:1 or mps.")
-    return device
+    return torch.device("cpu") if device.type == "cpu" else device

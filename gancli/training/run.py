@@ -19,6 +19,7 @@ from gancli.config import FREE_TO_CHANGE, Engine, TrainConfig
 from gancli.errors import CheckpointError, ConfigError, DiskError, TrainingError
 from gancli.files import append_json_line, make_folder, read_json_lines, write_json, write_json_lines
 from gancli.models.checkpoint import Checkpoint, link_or_copy, read_checkpoint, write_checkpoint
+from gancli.models.registry import network_spec
 from gancli.text import clean, slug
 
 __all__ = ["RunFolder", "find_equal_run", "is_unborn", "run_name"]
@@ -68,7 +69,15 @@ class RunFolder:
     # ---- config -------------------------------------------------------------------------------------------------
 
     def create(self, config: TrainConfig, engine: Engine, card: dict[str, Any]) -> None:
-        """Makes the folder and writes config.json, last of all, so that a run is one or is not."""
+        """Writes config.json, last of all, so that a run is one or is not; the lock must be held.
+
+        Raises `TrainingError` when another process has made the run since it was looked for.
+        """
+        if (self.path / "config.json").exists():
+            raise TrainingError(
+                f"Another process has begun the run '{clean(self.path)}' meanwhile. The same command again continues "
+                "it when that one has ended; name another folder with -o for a run of your own."
+            )
         for name in ("", "samples", "checkpoints"):
             make_folder(self.path / name)
         write_json(
@@ -119,6 +128,7 @@ class RunFolder:
 
     def lock(self) -> None:
         """Takes the run for this process; the system gives it back when the process ends, however it ends."""
+        make_folder(self.path)
         try:
             self._lock.acquire()
         except filelock.Timeout as error:
@@ -195,16 +205,20 @@ class RunFolder:
                     path.replace(folder / path.name)
 
     def newest_good(self) -> tuple[Checkpoint | None, list[str]]:
-        """The newest checkpoint that can be read, and what was wrong with newer ones."""
+        """The newest checkpoint that can be read and is of this run, and what was wrong with newer ones."""
         complaints: list[str] = []
-        candidates = [self.path / "last.pt", *reversed(self.checkpoints())]
-        for path in candidates:
+        config = self.config()
+        for path in (self.path / "last.pt", *reversed(self.checkpoints()), self.path / "best.pt"):
             if not path.exists():
                 continue
             try:
-                return read_checkpoint(path), complaints
+                checkpoint = read_checkpoint(path)
             except (CheckpointError, DiskError) as error:
                 complaints.append(str(error))
+                continue
+            if (checkpoint.config.networks, network_spec(checkpoint.config)) == (config.networks, network_spec(config)):
+                return checkpoint, complaints
+            complaints.append(f"'{clean(path)}' is of another run: its networks are not this run's.")
         return None, complaints
 
     def checkpoint_at(self, nimg: int) -> Path:

@@ -54,10 +54,10 @@ class Session:
         if not self.ranks.is_first:
             yield from self._loop(0, should_stop)
             return
-        if self.is_new:
-            self.run.create(self.config, self.engine, self.data.card)
         self.run.lock()
         try:
+            if self.is_new:
+                self.run.create(self.config, self.engine, self.data.card)
             nimg = self.checkpoint.nimg if self.checkpoint else 0
             start = self.run.note_start(self.config, nimg)
             yield from self._loop(start, should_stop)

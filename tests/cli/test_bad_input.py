@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,20 +121,6 @@ def test_a_foreign_folder_is_left_alone(gan: Gan, tmp_path: Path) -> None:
     (tmp_path / "mine" / "diary.txt").write_text("dear diary")
     assert_refused(gan("train", "demo:landscapes", *FAST, "-o", "mine"), "is no run")
     assert (tmp_path / "mine" / "diary.txt").read_text() == "dear diary"
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Any:
-    """A tmpfs of 2 MB, where we may mount one."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if not mounted or mounted.returncode:
-        pytest.skip("needs the right to mount a tmpfs")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=False)
 
 
 def test_a_full_disk_keeps_the_previous_checkpoint(gan: Gan, small_disk: Path, photo_folder: Path) -> None:
