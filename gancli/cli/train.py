@@ -131,7 +131,10 @@ def train(
     seed: Annotated[int, typer.Option(help="Decides every random draw.", rich_help_panel=START)] = 0,
     device: DeviceOption = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.", rich_help_panel=MACHINE)] = "auto",
-    compile_: Annotated[str, typer.Option("--compile", help="auto, on or off.", rich_help_panel=MACHINE)] = "auto",
+    compile_: Annotated[
+        str,
+        typer.Option("--compile", help="auto, on, or off (also: no CUDA graphs).", rich_help_panel=MACHINE),
+    ] = "auto",
     tick_kimg: Annotated[
         float | None,
         typer.Option(help="Kimg between ticks (default: 40 s, more where ticks are dear).", rich_help_panel=KEEPING),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageColor
+from PIL import Image, ImageChops, ImageCms, ImageColor
 
 __all__ = ["Pixels", "has_alpha", "is_grey", "to_array", "to_plain", "to_srgb"]
 
@@ -96,9 +96,11 @@ def is_grey(image: Image.Image) -> bool:
     if image.mode == "L":
         return True
     small = image.convert("RGB").resize((min(128, image.width), min(128, image.height)), Image.Resampling.BOX)
-    pixels = np.asarray(small).astype(np.int16)
-    spread = pixels.max(axis=2) - pixels.min(axis=2)
-    return float((spread >= 4).mean()) <= 0.001
+    red, green, blue = small.split()
+    lightest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    darkest = ImageChops.darker(ImageChops.darker(red, green), blue)
+    counts = ImageChops.subtract(lightest, darkest).histogram()
+    return sum(counts[4:]) / sum(counts) <= 0.001
 
 
 def to_array(image: Image.Image, channels: int, background: str = "white") -> Pixels:

@@ -24,7 +24,7 @@ def compiled(function: _Function) -> _Function:
     if hasattr(torch._dynamo.config, "trace_autograd_ops"):
         torch._dynamo.config.trace_autograd_ops = True
     # what dropout draws stays what the plain function would draw
-    options = {"fallback_random": True}
+    options: dict[str, str | int | bool | Callable[..., Any]] = {"fallback_random": True}
     quick: Callable[..., Any] | None = torch.compile(function, fullgraph=True, dynamic=False, options=options)
 
     @functools.wraps(function)

@@ -27,6 +27,7 @@ __all__ = ["check_precision", "choose_engine", "make_iteration", "plan_tick_kimg
 
 MEASURE_S = 1.5
 _TRIAL_S = 1.5  # about what one iteration of the trial may take on a processor
+_FEW = 4  # images are enough to measure a slow recipe
 _TICK_S = 40.0
 _SHORTEST_TICK_S = 8.0
 _TICKS_PER_RUN = 20
@@ -47,9 +48,11 @@ def choose_engine(config: TrainConfig, data: TrainingSet, say: Callable[[str], N
     """
     candidates = _candidates(config, pick_device(config.device))
     candidates, trial = _fitted(config, candidates, data, say)
+    # a recipe too slow for a second is timed from its first step on, unless several engines are compared
+    warms_up = len(candidates) > 1 or trial.batch_size == config.batch_size
     chosen, rate = candidates[0], 0.0
     for engine in candidates:
-        found, engine = _measured(trial, engine, data, say)
+        found, engine = _measured(trial, engine, data, say, warms_up)
         if len(candidates) > 1:
             say(f"measured {_name(engine)}: {found:,.0f} images/s")
         if found > _GAIN * rate:
@@ -179,7 +182,7 @@ def _need_compiler(config: TrainConfig, device: torch.device) -> None:
 
 
 def _measured(
-    config: TrainConfig, engine: Engine, data: TrainingSet, say: Callable[[str], None]
+    config: TrainConfig, engine: Engine, data: TrainingSet, say: Callable[[str], None], warms_up: bool
 ) -> tuple[float, Engine]:
     """Images per second of real iterations on a copy of the untrained state; `engine` with what they showed."""
     tune(config, engine)
@@ -188,7 +191,7 @@ def _measured(
         torch.cuda.reset_peak_memory_stats(engine.device)
     state = State.fresh(config, engine)
     iteration = make_iteration(config, engine, state, BatchSource(data, config, torch.device(engine.device)))
-    for _ in range(iteration.warm_up):
+    for _ in range(iteration.warm_up if warms_up else 0):
         iteration.run(0.0)
     _wait(engine)
     began, first = time.perf_counter(), state.nimg
@@ -229,7 +232,7 @@ def _fitted(
     peak_mb = round(estimate.peak_mb(size or config.batch_size), 1)
     trial = config
     if first.device == "cpu" and not first.compile:
-        few = min(config.batch_size, max(8, 8 * int(_TRIAL_S / seconds / 8)))
+        few = min(config.batch_size, max(_FEW, _FEW * int(_TRIAL_S / seconds / _FEW)))
         trial = replace(config, batch_size=few)
     return [replace(engine, micro_batch=size, peak_mb=peak_mb) for engine in engines], trial
 

@@ -119,6 +119,8 @@ def _short(value: Any) -> str:
 
 def _engine_line(engine: Engine) -> str:
     parts = [engine.device, engine.precision, "compiled" if engine.compile else "eager"]
+    if engine.cuda_graph:
+        parts.append("whole steps as CUDA graphs")
     if engine.channels_last:
         parts.append("channels last")
     if engine.micro_batch:
