@@ -49,6 +49,8 @@ class Output:
         self._write(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
     def _write(self, line: str) -> None:
+        if sys.stdout is None:  # the shell closed it: >&-
+            return
         data = line.encode("utf-8", "surrogateescape") + b"\n"
         sys.stdout.flush()
         buffer = getattr(sys.stdout, "buffer", None)

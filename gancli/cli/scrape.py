@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["scrape"]
 
+_MAX_PIPED_BYTES = 100_000_000
 _SEARCH = "What to look for"
 _FILTER = "Which pictures"
 _FETCH = "How to fetch"
@@ -144,7 +146,7 @@ def scrape(
     output = Output(json=json, quiet=quiet, verbose=verbose)
     from gancli.scrape import ScrapeConfig
 
-    lines = _stdin_lines() if urls == "-" else None
+    lines = _piped_lines(urls)
     config = ScrapeConfig(
         queries=tuple(queries or ()) or (("landscape",) if doctor else ()),
         out=out,
@@ -191,9 +193,23 @@ def _endpoints(given: list[str]) -> dict[str, str]:
     return found
 
 
-def _stdin_lines() -> tuple[str, ...]:
-    """The lines of stdin, so that nothing in the core reads it."""
-    return tuple(line.decode("utf-8", "replace")[:64_000] for line in sys.stdin.buffer)
+def _piped_lines(urls: str | None) -> tuple[str, ...] | None:
+    """The lines of stdin or of a named pipe, which can be read once only; None for a file, which the core reads."""
+    if urls is None or (urls != "-" and (Path(urls).is_file() or Path(urls).is_dir() or not Path(urls).exists())):
+        return None
+    if urls == "-" and sys.stdin is None:
+        return ()
+    lines: list[str] = []
+    left = _MAX_PIPED_BYTES
+    with open(urls, "rb") if urls != "-" else contextlib.nullcontext(sys.stdin.buffer) as pipe:
+        while piece := pipe.readline(64_000):
+            lines.append(piece.decode("utf-8", "replace"))
+            left -= len(piece)
+            if left < 0:
+                raise UsageError(
+                    f"The list has more than {_MAX_PIPED_BYTES / 1e6:.0f} MB; put it in a file: --urls FILE."
+                )
+    return tuple(lines)
 
 
 def _fill(config: ScrapeConfig, output: Output) -> Finished:
@@ -210,7 +226,7 @@ def _fill(config: ScrapeConfig, output: Output) -> Finished:
     folder = started.folder
     if started.kept:
         output.note(f"  {plural(started.kept, 'picture')} there already")
-    left_out = 0
+    left_out, said = 0, set[str]()
     try:
         with output.progress(max(0, started.asked - started.kept), "kept") as bar:
             for event in stream:
@@ -222,7 +238,8 @@ def _fill(config: ScrapeConfig, output: Output) -> Finished:
                 elif isinstance(event, Notice):
                     if event.kind in ("end", "empty"):
                         output.detail(f"{event.message} ({event.found} results)")
-                    else:
+                    elif event.message not in said:  # of several queries once
+                        said.add(event.message)
                         output.warn(event.message)
                 elif isinstance(event, Forecast):
                     show_forecast(event, output)

@@ -99,20 +99,19 @@ class ScrapeConfig:
     def _check_numbers(self) -> None:
         if self.count is not None and self.count < 1:
             raise UsageError(f"--count {self.count} makes no sense; ask for at least 1.")
-        if self.workers < 1 or self.workers > 256:
-            raise UsageError(f"--workers {self.workers} is out of range; choose 1 to 256.")
-        if self.per_host < 1:
-            raise UsageError(f"--per-host {self.per_host} makes no sense; choose at least 1.")
-        if not self.gap_s >= 0:
-            raise UsageError(f"--gap {self.gap_s} makes no sense; choose 0 or more seconds.")
-        if not self.timeout_s > 0:
-            raise UsageError(f"--timeout {self.timeout_s} makes no sense; choose more than 0 seconds.")
-        if not self.max_mb > 0:
-            raise UsageError(f"--max-mb {self.max_mb} makes no sense; choose more than 0.")
-        if self.min_side_px < 0:
-            raise UsageError(f"--min-side {self.min_side_px} makes no sense; choose 0 or more pixels.")
         if self.seed < 0:
             raise UsageError(f"--seed {self.seed} makes no sense; choose 0 or more.")
+        _in_range("--workers", self.workers, 1, 256)
+        _in_range("--per-host", self.per_host, 1, 256)
+        _in_range("--gap", self.gap_s, 0, 3600)
+        _in_range("--timeout", self.timeout_s, 0.001, 86_400)
+        _in_range("--max-mb", self.max_mb, 0.001, 100_000)
+        _in_range("--min-side", self.min_side_px, 0, 1_000_000)
+
+
+def _in_range(flag: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise UsageError(f"{flag} {value:g} is out of range; choose {least:g} to {most:,.0f}.")
 
 
 def _one_of(flag: str, value: str | None, allowed: tuple[str, ...]) -> None:

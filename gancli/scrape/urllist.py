@@ -37,8 +37,8 @@ def check_list(source: Path | Iterable[str]) -> None:
     advice = "Name a file with one address a line, or - for stdin."
     if isinstance(source, Path) and not source.exists():
         raise DataError(f"There is no list '{source}'. {advice}")
-    if isinstance(source, Path) and source.is_dir():
-        raise DataError(f"'{source}' is a folder, not a list. {advice}")
+    if isinstance(source, Path) and not source.is_file():
+        raise DataError(f"'{source}' is a folder or a device, not a list. {advice}")
     if next(_entries(source), None) is None:
         name = f"The list '{source}'" if isinstance(source, Path) else "The list on stdin"
         raise DataError(f"{name} names no address. {advice}")

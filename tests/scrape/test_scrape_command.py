@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -235,3 +238,32 @@ def test_demo_paints_nothing_that_fills_the_memory(gan: Any, tmp_path: Path) -> 
     assert (status, out) == (1, "")
     assert "over 1,024 pixels" in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes streams in its own way there")
+def test_closed_streams_end_in_no_traceback(tmp_path: Path) -> None:
+    def run(words: str) -> subprocess.CompletedProcess[bytes]:
+        command = f"{shlex.quote(sys.executable)} -m gancli scrape {words}"
+        return subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, check=False)
+
+    silent = run("alps --from demo -n 1 >&-")
+    assert (silent.returncode, silent.stdout) == (0, b"")
+    assert b"Traceback" not in silent.stderr
+    deaf = run("--urls - <&-")
+    assert deaf.returncode == 1
+    assert b"names no address" in deaf.stderr
+    assert b"Traceback" not in deaf.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes and no /dev/zero")
+def test_list_may_be_a_pipe_and_no_endless_one(gan: Any, site: Any, make: Any, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    urls = "\n".join(site.serve(f"/{i}.jpg", make(i)) for i in range(3))
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text(urls))
+    writer.start()
+    status, out, err = gan("scrape", "--urls", "pipe", "--allow-private", "-o", "x", "--json")
+    writer.join()
+    assert (status, json.loads(out)["kept"]) == (0, 3)
+    status, out, err = gan("scrape", "--urls", "/dev/zero", "-o", "y")
+    assert (status, out) == (2, "")
+    assert "more than 100 MB" in err
