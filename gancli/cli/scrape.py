@@ -13,7 +13,7 @@ import typer
 from gancli.cli.options import OUTPUT_PANEL, JsonOption, QuietOption, VerboseOption
 from gancli.cli.output import Output
 from gancli.cli.scrape_show import show_end, show_forecast, show_health, show_plan, show_results
-from gancli.errors import UsageError
+from gancli.errors import DiskError, UsageError
 from gancli.text import plural
 
 if TYPE_CHECKING:
@@ -201,14 +201,15 @@ def _piped_lines(urls: str | None) -> tuple[str, ...] | None:
         return ()
     lines: list[str] = []
     left = _MAX_PIPED_BYTES
-    with open(urls, "rb") if urls != "-" else contextlib.nullcontext(sys.stdin.buffer) as pipe:
-        while piece := pipe.readline(64_000):
-            lines.append(piece.decode("utf-8", "replace"))
-            left -= len(piece)
-            if left < 0:
-                raise UsageError(
-                    f"The list has more than {_MAX_PIPED_BYTES / 1e6:.0f} MB; put it in a file: --urls FILE."
-                )
+    try:
+        with open(urls, "rb") if urls != "-" else contextlib.nullcontext(sys.stdin.buffer) as pipe:
+            while left >= 0 and (piece := pipe.readline(64_000)):
+                lines.append(piece.decode("utf-8", "replace"))
+                left -= len(piece)
+    except OSError as error:
+        raise DiskError.from_os(error, urls, "read") from error
+    if left < 0:
+        raise UsageError(f"The list has more than {_MAX_PIPED_BYTES / 1e6:.0f} MB; put it in a file: --urls FILE.")
     return tuple(lines)
 
 
