@@ -183,7 +183,7 @@ def test_near_px_decodes_a_large_jpeg_small_but_never_smaller() -> None:
     assert read_image(encoded(ramp(1600, 1200), "PNG"), near_px=100).size == (1600, 1200)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.tuples(st.integers(1, 90), st.integers(1, 90)),
     st.tuples(st.integers(1, 40), st.integers(1, 40)),

@@ -120,7 +120,7 @@ def test_threshold_zero_means_identical_pixels(tmp_path: Path) -> None:
     assert sorted(status[name][0] for name in ("a.png", "b.bmp", "c.png")) == ["dup", "dup", "ok"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(2, 60), st.integers(0, 14), st.integers(0, 2**32))
 def test_every_pair_within_the_threshold_is_found_once(count: int, threshold: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

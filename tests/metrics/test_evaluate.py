@@ -25,12 +25,12 @@ from gancli.metrics.score import percentile, score_images, score_quantiles
 @pytest.fixture(scope="module")
 def run(make_run, photo_folder: Path) -> Path:
     quantiles = [i / 10 for i in range(101)]
-    return make_run(str(photo_folder), score_quantiles=quantiles)
+    return make_run(data=str(photo_folder), score_quantiles=quantiles)
 
 
 @pytest.fixture(scope="module")
 def ring(make_run) -> Path:
-    return make_run("toy:ring", model="vanilla", size=(0, 0), channels=2)
+    return make_run("vanilla", size=(0, 0), channels=2)
 
 
 def _noise(n: int, seed: int, mean: float = 128, spread: float = 40) -> Tensor:
@@ -99,7 +99,7 @@ def test_three_pictures_are_too_few(gan, run: Path, tmp_path: Path, photo_folder
 
 def test_data_that_is_gone_is_named(gan, make_run, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--data"):
-        gan("evaluate", make_run(str(tmp_path / "gone")), "-n", 30)
+        gan("evaluate", make_run(data=str(tmp_path / "gone")), "-n", 30)
 
 
 def test_a_toy_is_measured_by_the_pacgan_protocol(gan, ring: Path) -> None:
@@ -287,7 +287,7 @@ def test_images_of_any_size_and_kind_get_a_line_each(gan, run: Path, tmp_path: P
 
 
 def test_a_score_without_quantiles_has_no_percentile(gan, make_run, photo_folder: Path) -> None:
-    run = make_run(str(photo_folder))
+    run = make_run(data=str(photo_folder))
     line = json.loads(gan("score", run / "last.pt", sorted(photo_folder.iterdir())[0]))
     assert line["percentile"] is None
     assert "no percentile" in gan.said

@@ -230,7 +230,7 @@ def test_the_best_tick_of_a_toy_is_the_last_with_all_modes_evenly_and_well() -> 
 _SHARES = st.floats(0, 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(_SHARES, _SHARES, _SHARES), max_size=12), st.booleans())
 def test_the_best_tick_only_ever_moves_to_the_newest(values: list[tuple[float, float, float]], toy: bool) -> None:
     rows = _rows(
@@ -252,7 +252,7 @@ _ANYTHING = st.one_of(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.dictionaries(st.sampled_from([*HEALTHY, "kimg", "tick", "modes"]), _ANYTHING), max_size=8))
 def test_any_log_has_a_verdict(rows: list[dict[str, Any]]) -> None:
     verdict = judge(rows, num_images=30)

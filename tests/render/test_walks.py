@@ -19,7 +19,7 @@ def test_slerp_of_perpendicular_vectors_is_the_circle() -> None:
     assert torch.allclose(half, 2 * torch.tensor([[np.cos(np.pi / 6), np.sin(np.pi / 6)]]).float(), atol=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.floats(0, 1))
 def test_slerp_stays_on_the_shell_and_meets_its_ends(seed: int, t: float) -> None:
     first, second = latents([seed, seed + 1], 64).double().split(1)
@@ -40,7 +40,7 @@ def test_lerp_is_the_straight_line() -> None:
     assert lerp(torch.zeros(1, 2), torch.ones(1, 2), torch.tensor([0.25])).tolist() == [[0.25, 0.25]]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(2, 6), st.integers(1, 30), st.booleans(), st.sampled_from(["linear", "smooth"]))
 def test_a_walk_has_the_promised_number_of_frames(keys: int, frames: int, loop: bool, easing: str) -> None:
     where = positions(keys, frames, loop=loop, easing=easing)

@@ -62,7 +62,7 @@ def test_manifest_that_cannot_be_opened_is_one_clear_message(tmp_path: Path) -> 
         Journal(tmp_path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_readable_as_a_manifest(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     folder = tmp_path_factory.mktemp("any")

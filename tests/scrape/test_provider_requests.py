@@ -106,7 +106,7 @@ def test_pixabay_and_flickr_are_asked_for_full_pages_of_what_the_rule_grants() -
 
 
 @pytest.mark.parametrize("name", ONLINE)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.binary(max_size=300), later=st.booleans())
 def test_any_bytes_raise_nothing_but_our_errors(name: str, data: bytes, later: bool) -> None:
     check(name, data, later)
@@ -120,7 +120,7 @@ _JSON = st.recursive(
 _PAGES = sorted(path for path in GOLDEN.glob("*/*.json") if not path.name.endswith(".expected.json"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_any_json_in_any_place_raises_nothing_but_our_errors(data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(_PAGES))

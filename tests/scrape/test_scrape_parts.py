@@ -66,7 +66,7 @@ def test_licences_have_one_name_however_a_site_writes_them() -> None:
     assert from_url("https://example.org/licenses/by/4.0/") is None
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.text(max_size=60))
 def test_no_text_that_names_nd_grants_derivatives(text: str) -> None:
     name = from_short_name("CC BY-ND " + text)
@@ -76,7 +76,7 @@ def test_no_text_that_names_nd_grants_derivatives(text: str) -> None:
 # ---- addresses --------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)))
 def test_no_address_that_is_not_global_passes(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     try:
@@ -127,7 +127,7 @@ def test_odd_addresses_are_refused(url: str) -> None:
         split_url(url)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(max_size=80))
 def test_any_text_as_an_address_is_taken_or_refused(text: str) -> None:
     for url in (text, "http://" + text):
@@ -207,7 +207,7 @@ def test_robots_txt_that_is_missing_allows_and_that_is_broken_forbids() -> None:
     assert Robots.from_answer(503, b"").refusal == "robots.txt: HTTP 503"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=300), st.text(max_size=30))
 def test_any_bytes_are_a_robots_txt(data: bytes, path: str) -> None:
     assert Robots.from_answer(200, data).allows("http://a/" + path) in (True, False)
@@ -226,7 +226,7 @@ def test_retry_after_is_read_in_both_forms() -> None:
         assert retry_after_s(junk) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=60))
 def test_any_text_as_retry_after_is_a_time_or_nothing(text: str) -> None:
     seconds = retry_after_s(text)

@@ -31,7 +31,7 @@ def test_streams_are_the_same_in_every_version() -> None:
     assert stream(0, "z", 0).initial_seed() == 4108859893669313350
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(num=st.integers(2, 50), start=st.integers(0, 500), sizes=st.lists(st.integers(1, 60), min_size=1, max_size=6))
 def test_batches_of_any_size_walk_the_same_order(num: int, start: int, sizes: list[int]) -> None:
     sampler, at, walked = Sampler(num, 3), start, []
