@@ -13,7 +13,7 @@ from PIL import Image
 
 from gancli.curate.hashes import grey_square, hash_pair
 from gancli.curate.quality import SCALE_PX, constant_borders, flags_of, jpeg_quality, quality_scores, sharpness
-from gancli.images import Picture, has_alpha, is_grey, read_picture, to_array
+from gancli.images import Picture, has_alpha, is_grey, read_bytes, read_picture, to_array
 
 __all__ = ["COLOUR_PX", "Facts", "InspectSetup", "inspect", "trimmed"]
 
@@ -56,8 +56,8 @@ class Facts:
 
 def inspect(setup: InspectSetup, path: str) -> Facts:
     """Reads the picture at `path` and measures it. Raises `ImageError`."""
-    picture = read_picture(Path(path), near_px=None if setup.exact else setup.near_px)
-    data = Path(path).read_bytes()
+    data = read_bytes(Path(path))
+    picture = read_picture(data, near_px=None if setup.exact else setup.near_px)
     image = trimmed(picture.image) if setup.trim else picture.image
     plain = _over(image, setup.background)
     work = _at_most(plain.convert("RGB"), SCALE_PX)
@@ -135,12 +135,13 @@ def _merit(picture: Picture, work: Image.Image, scores: dict[str, float], qualit
     """
     scale = _SHARPNESS_PX / min(work.size)
     at_one_scale = _at_most(work, math.ceil(max(work.size) * scale)) if scale < 1 else work
-    pixels = np.asarray(work)
-    clipped = float(((pixels >= 254).all(axis=2) | (pixels <= 1).all(axis=2)).mean())
+    red, green, blue = (np.asarray(work)[..., channel] for channel in range(3))
+    white = np.minimum(np.minimum(red, green), blue) >= 254
+    black = np.maximum(np.maximum(red, green), blue) <= 1
     return (
         4 * math.log2(min(picture.width, picture.height))
         + 0.5 * math.log2(sharpness(at_one_scale) + 0.01)
         - (100 - quality if quality is not None else 0) / 100
-        - 4 * clipped
+        - 4 * float((white | black).mean())
         - 4 * scores["bars"]
     )

@@ -29,7 +29,8 @@ def hash_pair(grey: npt.NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def _pack(low: npt.NDArray[np.float64]) -> int:
-    bits = (low > np.median(low)).reshape(-1)
+    ordered = np.sort(low, axis=None)
+    bits = (low > (ordered[31] + ordered[32]) / 2).reshape(-1)
     return int(_PLACES[bits].sum())
 
 

@@ -20,6 +20,7 @@ The formulas are cleanvision's where it has one, taken on the picture at most 25
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -45,18 +46,17 @@ _Pixels = npt.NDArray[np.uint8]
 
 def quality_scores(work: Image.Image, decoded: Image.Image) -> dict[str, float]:
     """The scores of one picture: `work` is RGB and at most 256 px long, `decoded` what the decoder gave."""
-    pixels = np.asarray(work).astype(np.float32)
-    bright = np.sqrt(pixels**2 @ np.array([0.241, 0.691, 0.068], np.float32)) / 255
-    low, high = np.percentile(bright, (5, 99))
+    pixels = np.asarray(work)
+    low, high = _brightness(pixels, (0.05, 0.99))
     width, height = decoded.size
     return {
-        "dark": float(high),
-        "light": float(1 - low),
+        "dark": high,
+        "light": 1 - low,
         "blurry": _blur_score(work),
         "low-information": min(1.0, 0.1 * work.entropy()),
         "odd-aspect": min(width / height, height / width),
         "upscaled": _fine_energy(decoded),
-        "few-colours": _few_colours(np.asarray(work)),
+        "few-colours": _few_colours(pixels),
         "bars": max(constant_borders(work)),
     }
 
@@ -79,6 +79,17 @@ def odd_sizes(sizes: list[tuple[int, int]]) -> list[bool]:
     return [bool(root < low - reach or root > high + reach) for root in roots]
 
 
+def _brightness(pixels: _Pixels, shares: tuple[float, ...]) -> list[float]:
+    """Quantiles of the perceived brightness, 0..1; a root is taken of these alone, since it keeps the order."""
+    flat = pixels.reshape(-1, 3).astype(np.float32)
+    squares = (flat * flat) @ np.array([0.241, 0.691, 0.068], np.float32)
+    at = [share * (len(squares) - 1) for share in shares]
+    near = [(int(place), min(int(place) + 1, len(squares) - 1)) for place in at]
+    squares.partition(sorted({place for pair in near for place in pair}))
+    ends = [np.sqrt(squares[[low, high]]) / 255 for low, high in near]
+    return [float(a + (b - a) * (place - int(place))) for (a, b), place in zip(ends, at, strict=True)]
+
+
 def _blur_score(work: Image.Image) -> float:
     scale = max(work.size) / 64
     small = work.convert("L")
@@ -99,26 +110,35 @@ def _fine_energy(decoded: Image.Image) -> float:
     grey = np.asarray(decoded.crop((left, top, left + side, top + side)).convert("L")).astype(np.float32)
     if float(grey.std()) < 4:
         return 1.0
+    window, counted, fine = _spectrum(side)
+    spectrum = np.fft.rfft2((grey - grey.mean()) * window)
+    power = spectrum.real**2 + spectrum.imag**2
+    total = float(power[counted].sum())
+    return float(power[fine].sum()) / total if total > 0 else 1.0
+
+
+@functools.lru_cache(maxsize=8)
+def _spectrum(side: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """The window laid over a square of `side` pixels, which frequencies of its spectrum count, and which are fine."""
     window = np.hanning(side).astype(np.float32)
-    power = np.abs(np.fft.rfft2((grey - grey.mean()) * window[:, None] * window[None, :])) ** 2
     radius = np.maximum(np.abs(np.fft.fftfreq(side))[:, None], np.fft.rfftfreq(side)[None, :])
-    total = float(power[radius > 1 / 64].sum())
-    return float(power[radius > 0.28].sum()) / total if total > 0 else 1.0
+    return window[:, None] * window[None, :], radius > 1 / 64, radius > 0.28
 
 
 def _few_colours(pixels: _Pixels) -> float:
-    bins = (pixels >> 2).astype(np.int32) @ np.array([4096, 64, 1], np.int32)
-    counts = np.bincount(bins.reshape(-1), minlength=1 << 18)
-    return float(np.sort(counts)[-16:].sum() / counts.sum())
+    red, green, blue = ((pixels[..., channel] >> 2).astype(np.int32) for channel in range(3))
+    bins = np.sort((red << 12 | green << 6 | blue).reshape(-1))
+    ends = np.append(np.nonzero(bins[1:] != bins[:-1])[0] + 1, len(bins))
+    return float(np.sort(np.diff(ends, prepend=0))[-16:].sum() / len(bins))
 
 
 def constant_borders(work: Image.Image, tolerance: float = 4.0) -> tuple[float, float, float, float]:
-    """How much of each side (left, top, right, bottom; 0..1) is a border of one colour; all 0 for a flat picture.
+    """How much of each side (left, top, right, bottom; 0..1) of an RGB picture is a border of one colour; 0 when flat.
 
     A row belongs to the border while its pixels stay within `tolerance` of the colour of the outermost row; the border
     has to end abruptly.
     """
-    pixels = np.asarray(work.convert("RGB")).astype(np.float32)
+    pixels = np.asarray(work)
     shares = [
         _border(side, tolerance)
         for side in (pixels.transpose(1, 0, 2), pixels, pixels[:, ::-1].transpose(1, 0, 2), pixels[::-1])
@@ -128,9 +148,11 @@ def constant_borders(work: Image.Image, tolerance: float = 4.0) -> tuple[float, 
     return shares[0], shares[1], shares[2], shares[3]
 
 
-def _border(rows: npt.NDArray[np.float32], tolerance: float) -> float:
-    colour = np.median(rows[0], axis=0)
-    if float(np.abs(rows[0] - colour).mean()) > tolerance:
+def _border(rows: _Pixels, tolerance: float) -> float:
+    outermost = rows[0].astype(np.float32)
+    ordered = np.sort(outermost, axis=0)
+    colour = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+    if float(np.abs(outermost - colour).mean()) > tolerance:
         return 0.0
     same = np.abs(rows - colour).max(axis=2)
     constant = (same.mean(axis=1) <= tolerance) & (same.max(axis=1) <= 8 * tolerance)

@@ -7,7 +7,7 @@ bounded before anything is decoded, and whatever a decoder raises becomes an `Im
 from gancli.images.colour import has_alpha, is_grey, to_array
 from gancli.images.fitting import Fit, fit_image
 from gancli.images.formats import IMAGE_SUFFIXES, list_images, sniff
-from gancli.images.reading import MAX_PIXELS, ImageError, Picture, measure_image, read_image, read_picture
+from gancli.images.reading import MAX_PIXELS, ImageError, Picture, measure_image, read_bytes, read_image, read_picture
 from gancli.images.writing import write_png
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "is_grey",
     "list_images",
     "measure_image",
+    "read_bytes",
     "read_image",
     "read_picture",
     "sniff",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import stat
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ from gancli.errors import DataError
 from gancli.images.colour import has_alpha, to_plain, to_srgb
 from gancli.images.formats import DECODERS, sniff, what_instead
 
-__all__ = ["MAX_PIXELS", "ImageError", "Picture", "measure_image", "read_image", "read_picture"]
+__all__ = ["MAX_PIXELS", "ImageError", "Picture", "measure_image", "read_bytes", "read_image", "read_picture"]
 
 MAX_PIXELS = 89_478_485  # where Pillow begins to warn of a bomb: 256 MB of RGB
 MAX_BYTES = 512_000_000
@@ -130,13 +132,18 @@ def _measure(data: bytes, kind: str, max_pixels: int, max_memory: int | None) ->
     return width, height
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a regular file of at most `MAX_BYTES`. Raises `ImageError`."""
     try:
-        if not path.is_file():
-            raise ImageError("not a file" if path.exists() else "not found", str(path))
-        if path.stat().st_size > MAX_BYTES:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError("not a file", str(path))
+        if status.st_size > MAX_BYTES:
             raise ImageError("too large", str(path))
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError as error:
+        raise ImageError("not found", str(path)) from error
     except OSError as error:
         raise ImageError((error.strerror or "cannot be read").lower(), str(path)) from error
 
@@ -144,7 +151,7 @@ def _read_bytes(path: Path) -> bytes:
 def _guarded(source: Path | bytes, decode: Callable[[bytes, str], _T]) -> _T:
     """What `decode` makes of a file's bytes and format; what Pillow raises or warns of becomes an `ImageError`."""
     name = "" if isinstance(source, bytes) else str(source)
-    data = source if isinstance(source, bytes) else _read_bytes(source)
+    data = source if isinstance(source, bytes) else read_bytes(source)
     kind = sniff(data)
     if kind not in DECODERS:
         raise ImageError(what_instead(data, kind), name)
