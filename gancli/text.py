@@ -20,9 +20,12 @@ def clean(text: object, limit: int = 500) -> str:
 
 def one_line(text: object) -> str:
     """`text` as `clean` leaves it, but with its spaces: for lines that we aligned ourselves."""
+    text = str(text)
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(
         " " if c in _BREAKS else c
-        for c in str(text)
+        for c in text
         if c in _BREAKS or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co")
     )
 

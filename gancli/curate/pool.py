@@ -20,7 +20,7 @@ from typing import Any
 
 __all__ = ["Failure", "Pool"]
 
-_BATCH = 16
+_BATCH, _AHEAD = 16, 8
 _Results = queue.SimpleQueue[tuple[int, Any]]
 
 
@@ -59,8 +59,10 @@ class Pool:
         stop = threading.Event()
         starts = iter(range(0, len(items), _BATCH))
         lock = threading.Lock()
+        room = threading.Semaphore(_AHEAD * self.workers)  # no more is done than whoever asked has taken
 
         def next_batch() -> range | None:
+            room.acquire()
             with lock:
                 start = None if stop.is_set() else next(starts, None)
             return None if start is None else range(start, min(start + _BATCH, len(items)))
@@ -79,9 +81,12 @@ class Pool:
                 if isinstance(result, BaseException):
                     raise result
                 done += 1
+                if done % _BATCH == 0:
+                    room.release()
                 yield index, result
         finally:
             stop.set()
+            room.release(len(threads) + 1)
             if done < len(items):
                 self.close()
             for thread in threads:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,15 @@ from gancli.curate.findings import Done, Finding, Note, Planned, Read, Searched,
 from gancli.curate.options import CurateOptions
 from gancli.curate.packages import write_package
 from gancli.curate.pool import Failure, Pool
-from gancli.curate.rendering import RenderItem, RenderSetup, near_px
+from gancli.curate.rendering import RenderSetup, near_px
 from gancli.curate.selection import Selection, select
-from gancli.curate.sheet import write_sheets
+from gancli.curate.sheet import Sheets
 from gancli.curate.sources import Source, collect_sources
-from gancli.curate.summary import advise, summarise
+from gancli.curate.summary import advise
 from gancli.curate.training_set import RENDER_VERSION, TrainingSet, choose_folder, relative_inputs
 from gancli.errors import DataError
 from gancli.manifest import write_credits
-from gancli.text import plural, slug
+from gancli.text import clean, plural, slug
 
 __all__ = ["TIME_LIMIT_S", "curate", "default_folder"]
 
@@ -154,20 +155,19 @@ def _write(
     pool: Pool, target: TrainingSet, folders: Sequence[Path], selection: Selection, options: CurateOptions
 ) -> Iterator[Finding]:
     target.check_foreign()
-    wanted = {item.file: item for item in selection.items}
+    wanted = {item.file for item in selection.items}
     present = _present(target, selection)
-    todo = [item for item in selection.items if item.file not in present]
     gone = {name for name in target.owned() if name.startswith("images/") and name not in wanted}
-    yield Searched(num_kept=len(wanted), num_to_write=len(todo))
+    yield Searched(num_kept=len(wanted), num_to_write=len(wanted - present))
     names = relative_inputs(folders, target.folder)
-    target.begin(names, options, (item.file for item in todo), gone)
-    yield from _render(pool, target.folder, selection, todo, options)
+    target.begin(names, options, wanted - present, gone)
     files = list((target.curation or {}).get("files", []))
-    if todo or gone or target.pending is not None or target.rows != selection.rows or not target.has(files):
+    if wanted - present or gone or target.differs(selection.rows) or not target.has(files):
+        sheets = Sheets(target.folder, [item.number for item in selection.items if item.number is not None])
+        yield from _render(pool, target.folder, selection, present, sheets, options)
         classes = sorted({row["label"] for row in selection.rows if row["status"] == "ok" and row["label"] is not None})
         stale = gone | set(files)
-        files = write_sheets(target.folder, selection.rows)
-        files += write_package(options.format, target.folder, selection.rows, classes)
+        files = sheets.names + write_package(options.format, target.folder, selection.rows, classes)
         target.remove(stale - set(files))
         write_credits(target.folder, [row for row in selection.rows if not row["mirrored"] or row["status"] != "ok"])
     target.finish(selection.rows, _dataset(selection.rows), _curation(names, selection, options, files))
@@ -192,8 +192,9 @@ def _present(target: TrainingSet, selection: Selection) -> set[str]:
 
 
 def _render(
-    pool: Pool, folder: Path, selection: Selection, todo: Sequence[RenderItem], options: CurateOptions
+    pool: Pool, folder: Path, selection: Selection, present: Set[str], sheets: Sheets, options: CurateOptions
 ) -> Iterator[Finding]:
+    """Writes what is not `present`, and lays every picture on its sheet."""
     setup = RenderSetup(
         size=options.size,
         fit=options.fit,
@@ -202,15 +203,25 @@ def _render(
         channels=selection.channels,
         exact=options.threshold == 0,
         folder=str(folder),
+        tile_px=sheets.side,
     )
     sources = {row["file"]: row["source"] for row in selection.rows if row["status"] == "ok"}
-    for index, result in pool.run("render", setup, todo):
-        file = todo[index].file
+    items = [
+        replace(item, ready=item.file in present)
+        for item in selection.items
+        if item.number is not None or item.file not in present
+    ]
+    for index, result in pool.run("render", setup, items):
+        item = items[index]
         if isinstance(result, Failure):
             raise DataError(
-                f"'{sources[file]}' could be read a moment ago and now cannot: {result.reason}. Run the command again."
+                f"'{clean(sources[item.file], 200)}' could be read a moment ago and now cannot: {result.reason}. "
+                "Run the command again."
             )
-        yield Written(file=file, source=sources[file])
+        if item.number is not None:
+            sheets.add(item.number, result)
+        if not item.ready:
+            yield Written(file=item.file, source=sources[item.file])
 
 
 def _dataset(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -235,7 +246,7 @@ def _curation(
         "counts": _counts(selection.rows),
         "left_out": _reasons(selection.rows),
         "flags": _flags(selection.rows),
-        "summary": summarise(selection.kept),
+        "summary": selection.figures,
         "files": list(files),
     }
 
@@ -264,7 +275,7 @@ def _flags(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 def _done(folder: Path, sources: Sequence[Source], selection: Selection, options: CurateOptions) -> Done:
     rows = selection.rows
-    figures, counts = summarise(selection.kept), _counts(rows)
+    counts = _counts(rows)
     labels = [row["label"] for row in rows if row["status"] == "ok" and row["label"] is not None]
     return Done(
         path=folder,
@@ -274,6 +285,6 @@ def _done(folder: Path, sources: Sequence[Source], selection: Selection, options
         counts=counts,
         files=[source.path for source in sources],
         lookalikes=selection.lookalikes,
-        figures=figures,
-        advice=advise(figures, counts, options.size, labels),
+        figures=selection.figures,
+        advice=advise(selection.figures, counts, options.size, labels),
     )

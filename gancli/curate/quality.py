@@ -150,8 +150,8 @@ def constant_borders(work: Image.Image, tolerance: float = 4.0) -> tuple[float, 
 
 def _border(rows: _Pixels, tolerance: float) -> float:
     outermost = rows[0].astype(np.float32)
-    ordered = np.sort(outermost, axis=0)
-    colour = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+    ordered = np.sort(np.ascontiguousarray(rows[0].T)).astype(np.float32)
+    colour = (ordered[:, (len(rows[0]) - 1) // 2] + ordered[:, len(rows[0]) // 2]) / 2
     if float(np.abs(outermost - colour).mean()) > tolerance:
         return 0.0
     same = np.abs(rows - colour).max(axis=2)

@@ -6,17 +6,23 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from gancli.curate.facts import trimmed
-from gancli.images import fit_image, read_image, to_array, write_png
+from gancli.curate.sheet import draw_tile
+from gancli.images import ImageError, fit_image, read_image, to_array, write_png
 
 __all__ = ["RenderItem", "RenderSetup", "near_px", "render"]
+
+Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RenderSetup:
-    """What all pictures of a set share: size (width, height), channels 1, 3 or 4, and where they go."""
+    """What all pictures of a set share: size (width, height), channels 1, 3 or 4, where they go, and the side of their
+    tiles on the contact sheet."""
 
     size: tuple[int, int]
     fit: str
@@ -25,14 +31,19 @@ class RenderSetup:
     channels: int
     exact: bool
     folder: str
+    tile_px: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class RenderItem:
-    """One picture to write: `crop` is (left, top, right, bottom), each 0..1 of the upright picture, or None."""
+    """One picture: `crop` is (left, top, right, bottom), each 0..1 of the upright picture, or None; `number` the one on
+    the contact sheet, None where it is not shown; a `ready` one lies there already and only has to be shown."""
 
     path: str
     file: str
+    number: int | None = None
+    flagged: bool = False
+    ready: bool = False
     mirrored: bool = False
     crop: tuple[float, float, float, float] | None = None
 
@@ -42,8 +53,25 @@ def near_px(size: tuple[int, int], share: float = 1.0) -> int:
     return math.ceil(2 * max(size) / max(share, 0.01))
 
 
-def render(setup: RenderSetup, item: RenderItem) -> int:
-    """Writes one picture and returns its size in bytes. Raises `ImageError` or `DiskError`."""
+def render(setup: RenderSetup, item: RenderItem) -> bytes:
+    """Writes one picture and returns its tile for the contact sheet. Raises `ImageError` or `DiskError`."""
+    target = Path(setup.folder) / item.file
+    pixels = _written(target, setup.channels) if item.ready else None
+    if pixels is None:
+        pixels = _rendered(setup, item)
+        write_png(target, pixels, sync=False)
+    return b"" if item.number is None else draw_tile(pixels, item.number, item.flagged, setup.tile_px)
+
+
+def _written(target: Path, channels: int) -> Pixels | None:
+    """The pixels of a picture of the set; None when it is broken and has to be written again."""
+    try:
+        return to_array(read_image(target), channels)
+    except ImageError:
+        return None
+
+
+def _rendered(setup: RenderSetup, item: RenderItem) -> Pixels:
     share = 1.0 if item.crop is None else min(item.crop[2] - item.crop[0], item.crop[3] - item.crop[1])
     image = read_image(Path(item.path), near_px=None if setup.exact else near_px(setup.size, share))
     if item.crop is not None:
@@ -52,11 +80,7 @@ def render(setup: RenderSetup, item: RenderItem) -> int:
         image = trimmed(image)
     image = fit_image(image, setup.size, fit=setup.fit, background=setup.background)
     pixels = to_array(image, setup.channels, setup.background)
-    if item.mirrored:
-        pixels = pixels[:, ::-1]
-    target = Path(setup.folder) / item.file
-    write_png(target, pixels, sync=False)
-    return target.stat().st_size
+    return np.ascontiguousarray(pixels[:, ::-1]) if item.mirrored else pixels
 
 
 def _cut(image: Image.Image, crop: tuple[float, float, float, float]) -> Image.Image:

@@ -15,6 +15,7 @@ from gancli.curate.pool import Failure
 from gancli.curate.quality import odd_sizes
 from gancli.curate.rendering import RenderItem
 from gancli.curate.sources import UNLABELLED, Source
+from gancli.curate.summary import summarise
 from gancli.manifest import new_row
 
 __all__ = ["Selection", "select"]
@@ -25,14 +26,14 @@ _MIN_SET_FOR_HELD_OUT = 100
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """`rows` in the order of the inputs (a mirrored copy after its picture), `items` what has to lie on the disk,
-    `lookalikes` pairs of kept pictures (indices of the inputs) that a person should compare, `kept` what is known of
+    `lookalikes` pairs of kept pictures (indices of the inputs) that a person should compare, `figures` the summary of
     the pictures that stay."""
 
     rows: list[dict[str, Any]]
     items: list[RenderItem]
     channels: int
     lookalikes: list[Lookalike]
-    kept: list[Facts]
+    figures: dict[str, Any]
 
 
 def select(
@@ -74,7 +75,9 @@ def select(
         for row in rows:
             row["label"] = row["label"] or UNLABELLED
     shown = [facts[index] for index in kept]
-    return Selection(rows=rows, items=items, channels=_channels(shown, options), lookalikes=lookalikes, kept=shown)
+    return Selection(
+        rows=rows, items=items, channels=_channels(shown, options), lookalikes=lookalikes, figures=summarise(shown)
+    )
 
 
 def _with_set_flags(facts: dict[int, Facts], options: CurateOptions) -> dict[int, Facts]:
@@ -209,12 +212,12 @@ def _add_items(
     row: dict[str, Any], source: Source, decision: Decision, options: CurateOptions, items: list[RenderItem]
 ) -> list[dict[str, Any]]:
     """Adds the picture, and with --mirror its mirrored copy; returns the copy's row."""
-    path = str(source.path)
-    items.append(RenderItem(path=path, file=row["file"], mirrored=decision.flip, crop=decision.crop))
+    about: dict[str, Any] = {"path": str(source.path), "crop": decision.crop, "flagged": bool(row["flags"])}
+    items.append(RenderItem(file=row["file"], mirrored=decision.flip, number=row["number"], **about))
     if not options.mirror:
         return []
     file = row["file"].removesuffix(".png") + "-m.png"
-    items.append(RenderItem(path=path, file=file, mirrored=not decision.flip, crop=decision.crop))
+    items.append(RenderItem(file=file, mirrored=not decision.flip, **about))
     return [{**row, "file": file, "mirrored": True}]
 
 

@@ -2,51 +2,97 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from gancli.files import atomic_file
-from gancli.images import read_image
 
-__all__ = ["PER_SHEET", "write_sheets"]
+__all__ = ["PER_SHEET", "Sheets", "draw_tile", "tile_px"]
 
 PER_SHEET = 1500
-_STRIP_PX = 14
+_STRIP_PX, _GAP_PX = 14, 4
+_GROUND, _PLAIN, _FLAGGED = (32, 32, 32), (200, 200, 200), (255, 160, 60)
 
 
-def write_sheets(folder: Path, rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Writes contact-sheet.jpg (and -2, -3 … beyond `PER_SHEET`) of the kept rows in `folder`; returns their names.
-
-    The number under a picture is the one for --reject and --flip-images; flagged pictures have an orange number.
-    """
-    shown = [row for row in rows if row["status"] == "ok" and not row["mirrored"]]
-    names = []
-    for start in range(0, max(1, len(shown)), PER_SHEET):
-        name = "contact-sheet.jpg" if start == 0 else f"contact-sheet-{start // PER_SHEET + 1}.jpg"
-        _write_sheet(folder, folder / name, shown[start : start + PER_SHEET])
-        names.append(name)
-    return names
+def tile_px(count: int) -> int:
+    """The longer side of a picture on a sheet of `count` pictures."""
+    return 96 if count <= 300 else 64
 
 
-def _write_sheet(folder: Path, target: Path, rows: Sequence[dict[str, Any]]) -> None:
-    side = 96 if len(rows) <= 300 else 64
-    columns = max(1, min(len(rows), 1280 // side, max(6, round((len(rows) * 1.6) ** 0.5))))
-    lines = max(1, -(-len(rows) // columns))
-    sheet = Image.new("RGB", (columns * (side + 4) + 4, lines * (side + _STRIP_PX + 4) + 4), (32, 32, 32))
-    draw = ImageDraw.Draw(sheet)
+def draw_tile(pixels: npt.NDArray[np.uint8], number: int, flagged: bool, side: int) -> bytes:
+    """The picture `[H, W, C]` above its number, orange when `flagged`, as the RGB bytes of a tile."""
+    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
+    picture.thumbnail((side, side), Image.Resampling.HAMMING)
+    tile = Image.new("RGB", (side, side + _STRIP_PX), _GROUND)
+    tile.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    digits = [_digit(digit, flagged) for digit in str(number)]
+    x = (side - sum(digit.width for digit in digits)) // 2
+    for digit in digits:
+        tile.paste(digit, (x, side + 1))
+        x += digit.width
+    return tile.tobytes()
+
+
+@functools.lru_cache(maxsize=20)
+def _digit(digit: str, flagged: bool) -> Image.Image:
     font = ImageFont.load_default()
-    for place, row in enumerate(rows):
-        x, y = 4 + place % columns * (side + 4), 4 + place // columns * (side + _STRIP_PX + 4)
-        picture = read_image(folder / row["file"]).convert("RGB")
-        picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-        sheet.paste(picture, (x + (side - picture.width) // 2, y + (side - picture.height) // 2))
-        colour = (255, 160, 60) if row["flags"] else (200, 200, 200)
-        draw.text((x + side // 2, y + side + 1), str(row["number"]), fill=colour, font=font, anchor="ma")
-    buffer = io.BytesIO()
-    sheet.save(buffer, "JPEG", quality=85)
-    with atomic_file(target) as file:
-        file.write(buffer.getbuffer())
+    image = Image.new("RGB", (round(font.getlength(digit)), _STRIP_PX - 1), _GROUND)
+    ImageDraw.Draw(image).text((0, 0), digit, fill=_FLAGGED if flagged else _PLAIN, font=font)
+    return image
+
+
+class Sheets:
+    """contact-sheet.jpg (and -2, -3 … beyond `PER_SHEET`) of the pictures `numbers`, painted as their tiles come.
+
+    The number under a picture is the one for --reject and --flip-images. A sheet goes to the disk with its last tile,
+    so that few are held at once whatever the size of the set.
+    """
+
+    def __init__(self, folder: Path, numbers: Sequence[int]) -> None:
+        self._folder, self.side = folder, tile_px(len(numbers))
+        self._place = {number: place for place, number in enumerate(numbers)}
+        self._open: dict[int, _Sheet] = {}
+        self.names = [self._name(sheet) for sheet in range(-(-len(numbers) // PER_SHEET))]
+
+    def add(self, number: int, tile: bytes) -> None:
+        """Takes one tile. Raises `DiskError`."""
+        index, place = divmod(self._place[number], PER_SHEET)
+        if index not in self._open:
+            self._open[index] = _Sheet(min(PER_SHEET, len(self._place) - index * PER_SHEET), self.side)
+        if self._open[index].paste(place, tile):
+            with atomic_file(self._folder / self._name(index), sync=False) as file:
+                file.write(self._open.pop(index).as_jpeg())
+
+    def _name(self, index: int) -> str:
+        return "contact-sheet.jpg" if index == 0 else f"contact-sheet-{index + 1}.jpg"
+
+
+class _Sheet:
+    """One sheet while it is painted."""
+
+    def __init__(self, count: int, side: int) -> None:
+        self._missing, self._side = count, side
+        self._columns = max(1, min(count, 1280 // side, max(6, round((count * 1.6) ** 0.5))))
+        lines = -(-count // self._columns)
+        size = (self._columns * (side + _GAP_PX) + _GAP_PX, lines * (side + _STRIP_PX + _GAP_PX) + _GAP_PX)
+        self._image = Image.new("RGB", size, _GROUND)
+
+    def paste(self, place: int, tile: bytes) -> bool:
+        """Lays a tile at its place; is the sheet complete?"""
+        row, column = divmod(place, self._columns)
+        image = Image.frombytes("RGB", (self._side, self._side + _STRIP_PX), tile)
+        at = (_GAP_PX + column * (self._side + _GAP_PX), _GAP_PX + row * (self._side + _STRIP_PX + _GAP_PX))
+        self._image.paste(image, at)
+        self._missing -= 1
+        return self._missing == 0
+
+    def as_jpeg(self) -> bytes:
+        buffer = io.BytesIO()
+        self._image.save(buffer, "JPEG", quality=85)
+        return buffer.getvalue()

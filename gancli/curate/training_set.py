@@ -78,6 +78,10 @@ class TrainingSet:
                     f"'{clean(name, 120)}'. Move them away, or name another folder with -o."
                 )
 
+    def differs(self, rows: list[dict[str, Any]]) -> bool:
+        """Was the set left half done, or with another manifest?"""
+        return self.pending is not None or self.rows != rows
+
     def has(self, files: Iterable[str]) -> bool:
         """Are these files of the set there?"""
         return all((self.folder / name).is_file() for name in files)
