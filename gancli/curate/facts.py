@@ -62,13 +62,14 @@ def inspect(setup: InspectSetup, path: str) -> Facts:
     plain = _over(image, setup.background)
     work = _at_most(plain.convert("RGB"), SCALE_PX)
     square = grey_square(plain)
-    scores = quality_scores(work, plain)
+    pixels = np.asarray(work)
+    scores = quality_scores(work, pixels, plain)
     quality = jpeg_quality(picture.tables) if picture.format == "jpeg" else None
     if quality is not None:
         scores["low-quality"] = quality
     grey = is_grey(plain)
     phash, mirrored = hash_pair(square)
-    pixels = to_array(plain, 1 if plain.mode == "L" else 3) if setup.exact else None
+    whole = to_array(plain, 1 if plain.mode == "L" else 3) if setup.exact else None
     return Facts(
         sha256=hashlib.sha256(data).hexdigest(),
         num_bytes=len(data),
@@ -82,17 +83,17 @@ def inspect(setup: InspectSetup, path: str) -> Facts:
         alpha=has_alpha(picture.image),
         look=square.tobytes(),
         colours=np.asarray(work.convert("YCbCr").resize((COLOUR_PX, COLOUR_PX), Image.Resampling.BOX)).tobytes(),
-        pixels="" if pixels is None else _digest(pixels),
-        pixels_mirrored="" if pixels is None else _digest(pixels[:, ::-1]),
+        pixels="" if whole is None else _digest(whole),
+        pixels_mirrored="" if whole is None else _digest(whole[:, ::-1]),
         scores=scores,
         flags=tuple(flags_of(scores) + (["greyscale"] if grey else [])),
-        merit=_merit(picture, work, scores, quality),
+        merit=_merit(picture, work, pixels, scores, quality),
     )
 
 
 def trimmed(image: Image.Image) -> Image.Image:
     """`image` without its constant borders."""
-    left, top, right, bottom = constant_borders(_at_most(_over(image, "white").convert("RGB"), SCALE_PX))
+    left, top, right, bottom = constant_borders(np.asarray(_at_most(_over(image, "white").convert("RGB"), SCALE_PX)))
     width, height = image.size
     box = (
         math.ceil(left * width),
@@ -127,7 +128,7 @@ def _digest(pixels: Any) -> str:
     return digest.hexdigest()[:32]
 
 
-def _merit(picture: Picture, work: Image.Image, scores: dict[str, float], quality: float | None) -> float:
+def _merit(picture: Picture, work: Image.Image, pixels: Any, scores: dict[str, float], quality: float | None) -> float:
     """How good a copy: resolution above all, then sharpness, fine JPEG tables, unclipped light and no added bars.
 
     One number, so that the order of any pictures is consistent; a doubled side is worth 4, a JPEG at quality 30
@@ -135,7 +136,7 @@ def _merit(picture: Picture, work: Image.Image, scores: dict[str, float], qualit
     """
     scale = _SHARPNESS_PX / min(work.size)
     at_one_scale = _at_most(work, math.ceil(max(work.size) * scale)) if scale < 1 else work
-    red, green, blue = (np.asarray(work)[..., channel] for channel in range(3))
+    red, green, blue = (pixels[..., channel] for channel in range(3))
     white = np.minimum(np.minimum(red, green), blue) >= 254
     black = np.maximum(np.maximum(red, green), blue) <= 1
     return (

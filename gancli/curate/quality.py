@@ -44,9 +44,8 @@ _OVER = {"few-colours": 0.95, "bars": 0.02}
 _Pixels = npt.NDArray[np.uint8]
 
 
-def quality_scores(work: Image.Image, decoded: Image.Image) -> dict[str, float]:
-    """The scores of one picture: `work` is RGB and at most 256 px long, `decoded` what the decoder gave."""
-    pixels = np.asarray(work)
+def quality_scores(work: Image.Image, pixels: _Pixels, decoded: Image.Image) -> dict[str, float]:
+    """The scores of one picture: `work`, and its `pixels`, RGB and at most 256 px long; `decoded` as it was read."""
     low, high = _brightness(pixels, (0.05, 0.99))
     width, height = decoded.size
     return {
@@ -57,7 +56,7 @@ def quality_scores(work: Image.Image, decoded: Image.Image) -> dict[str, float]:
         "odd-aspect": min(width / height, height / width),
         "upscaled": _fine_energy(decoded),
         "few-colours": _few_colours(pixels),
-        "bars": max(constant_borders(work)),
+        "bars": max(constant_borders(pixels)),
     }
 
 
@@ -132,13 +131,12 @@ def _few_colours(pixels: _Pixels) -> float:
     return float(np.sort(np.diff(ends, prepend=0))[-16:].sum() / len(bins))
 
 
-def constant_borders(work: Image.Image, tolerance: float = 4.0) -> tuple[float, float, float, float]:
-    """How much of each side (left, top, right, bottom; 0..1) of an RGB picture is a border of one colour; 0 when flat.
+def constant_borders(pixels: _Pixels, tolerance: float = 4.0) -> tuple[float, float, float, float]:
+    """How much of each side (left, top, right, bottom; 0..1) of RGB pixels is a border of one colour; 0 when flat.
 
     A row belongs to the border while its pixels stay within `tolerance` of the colour of the outermost row; the border
     has to end abruptly.
     """
-    pixels = np.asarray(work)
     shares = [
         _border(side, tolerance)
         for side in (pixels.transpose(1, 0, 2), pixels, pixels[:, ::-1].transpose(1, 0, 2), pixels[::-1])
