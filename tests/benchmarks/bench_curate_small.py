@@ -2,10 +2,10 @@
 
     python tests/benchmarks/bench_curate_small.py FOLDER [--size 64] [--turns 3] [--imagededup PYTHON]
 
-In turns, wall seconds, medians: the whole command (reading, copies, flags, writing, sheet, manifest) in a fresh process;
-imagededup (PHash, distance at most 10) in a fresh process, as a whole and the call alone, without its imports. PYTHON is
-an interpreter that has imagededup (default: this one); without it there is nothing to compare with, and it says so. The
-target is to be faster, though it does more.
+In turns, wall seconds, medians: the whole command (reading, copies, flags, writing, sheet, manifest) in a fresh
+process; imagededup (PHash, distance at most 10) in a fresh process, as a whole and the call alone, without its imports.
+PYTHON is an interpreter that has imagededup (default: this one); without it there is nothing to compare with, and it
+says so. The target is to be faster, though it does more.
 """
 
 from __future__ import annotations
