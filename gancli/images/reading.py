@@ -78,6 +78,7 @@ def _decode(data: bytes, kind: str, near_px: int | None) -> Picture:
             raise ImageError("empty picture")
         if near_px is not None and kind == "jpeg":
             opened.draft(None, (near_px, near_px))
+        opened.decodermaxblock = len(data)  # all at once: a decoder fed by pieces starts over at each end
         opened.load()
         orientation = _orientation(opened)
         tables = getattr(opened, "quantization", None) if kind == "jpeg" else None
