@@ -101,7 +101,7 @@ def longest_task(events: list[dict[str, Any]]) -> float:
     main = {
         (e["pid"], e["tid"]) for e in events if e["name"] == "thread_name" and e["args"]["name"] == "CrRendererMain"
     }
-    tasks = [e["dur"] for e in events if e["name"] == "RunTask" and (e["pid"], e["tid"]) in main]
+    tasks = [e.get("dur", 0) for e in events if e["name"] == "RunTask" and (e["pid"], e["tid"]) in main]
     return max(tasks, default=0) / 1000
 
 
