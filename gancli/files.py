@@ -12,7 +12,17 @@ from typing import Any, BinaryIO
 
 from gancli.errors import DiskError
 
-__all__ = ["append_json_line", "atomic_file", "free_path", "make_folder", "read_json_lines", "write_json", "write_text"]
+__all__ = [
+    "append_json_line",
+    "atomic_file",
+    "free_path",
+    "json_bytes",
+    "make_folder",
+    "read_json_lines",
+    "write_json",
+    "write_json_lines",
+    "write_text",
+]
 
 
 @contextlib.contextmanager
@@ -53,14 +63,23 @@ def write_text(path: Path | str, text: str) -> None:
         file.write(text.encode())
 
 
+def json_bytes(value: Any, indent: int | None = None) -> bytes:
+    """`value` as JSON and a line break, in UTF-8; a file name that is no text (lone surrogates) is escaped."""
+    try:
+        return (json.dumps(value, indent=indent, ensure_ascii=False) + "\n").encode()
+    except UnicodeEncodeError:
+        return (json.dumps(value, indent=indent) + "\n").encode()
+
+
 def write_json(path: Path | str, value: Any) -> None:
     """Replaces `path` by `value` as indented JSON, atomically."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    with atomic_file(path) as file:
+        file.write(json_bytes(value, indent=2))
 
 
 def append_json_line(path: Path | str, row: dict[str, Any]) -> None:
     """Appends one JSON line in a single write; a torn line of an earlier crash is closed first."""
-    line = (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
+    line = json_bytes(row)
     try:
         with open(path, "ab+") as file:
             if file.tell() > 0:
@@ -99,7 +118,7 @@ def write_json_lines(path: Path | str, rows: Iterable[dict[str, Any]]) -> None:
     """Replaces `path` by one JSON line for each of `rows`, atomically."""
     with atomic_file(path) as file:
         for row in rows:
-            file.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass"))
+            file.write(json_bytes(row))
 
 
 def make_folder(path: Path | str) -> Path:

@@ -6,7 +6,6 @@ most one torn line, which is closed by the next start and skipped by every reade
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from gancli.errors import DiskError
-from gancli.files import read_json_lines, write_text
+from gancli.files import json_bytes, read_json_lines, write_text
 from gancli.text import clean, escape_markdown
 
 __all__ = ["CREDITS", "FIELDS", "MANIFEST", "Journal", "Rows", "new_row", "read_manifest", "write_credits"]
@@ -106,7 +105,7 @@ class Journal:
 
     def append(self, row: dict[str, Any]) -> None:
         """Adds one row. Raises `DiskError` when the disk is full; the lines before stay readable."""
-        line = (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
+        line = json_bytes(row)
         with self._lock:
             try:
                 written = self._file.write(line)

@@ -135,9 +135,9 @@ def _decisions(
     strange = sum(sha256 not in here for sha256 in decisions)
     notes = []
     if broken:
-        notes.append(f"{plural(broken, 'line')} of review.jsonl could not be read and were skipped")
+        notes.append(f"skipped {plural(broken, 'broken line')} in review.jsonl")
     if strange:
-        notes.append(f"{plural(strange, 'decision')} in review.jsonl name pictures that are not here; they are ignored")
+        notes.append(f"ignored {plural(strange, 'decision')} in review.jsonl about pictures that are not here")
     return decisions, notes
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from gancli.errors import DataError, DiskError
 from gancli.images import IMAGE_SUFFIXES, list_images
 from gancli.manifest import MANIFEST, read_manifest
-from gancli.text import clean
+from gancli.text import clean, plural
 
 __all__ = ["REVIEW", "UNLABELLED", "Source", "collect_sources", "is_raw_set"]
 
@@ -88,7 +88,7 @@ def _check_folder(folder: Path) -> None:
 def _rows_by_file(folder: Path, notes: list[str]) -> dict[str, dict[str, Any]]:
     rows = read_manifest(folder)
     if rows.broken:
-        notes.append(f"{rows.broken} broken lines in {clean(str(folder / MANIFEST), 200)} were skipped")
+        notes.append(f"skipped {plural(rows.broken, 'broken line')} in {clean(str(folder / MANIFEST), 200)}")
     return {row["file"]: row for row in rows if isinstance(row.get("file"), str) and row.get("status") == "ok"}
 
 

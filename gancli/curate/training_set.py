@@ -16,7 +16,7 @@ from typing import Any
 from gancli.curate.options import CurateOptions
 from gancli.curate.sources import REVIEW
 from gancli.errors import DataError, DiskError, GanError
-from gancli.files import make_folder, read_json_lines, write_json, write_json_lines
+from gancli.files import json_bytes, make_folder, read_json_lines, write_json, write_json_lines
 from gancli.manifest import CREDITS, MANIFEST
 from gancli.text import clean
 
@@ -212,8 +212,8 @@ def _write_if_changed(path: Path, value: dict[str, Any]) -> None:
 
 def _unchanged(path: Path, value: dict[str, Any]) -> bool:
     try:
-        return bool(path.read_text(encoding="utf-8") == json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-    except (OSError, ValueError):
+        return path.read_bytes() == json_bytes(value, indent=2)
+    except OSError:
         return False
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +135,52 @@ def test_a_killed_run_leaves_a_set_that_the_next_one_completes(photos: Path) -> 
     assert not (photos.parent / "photos-32" / "curation.json").exists()
     whole = make(photos, out=photos.parent / "fresh")
     assert fingerprint(make(photos).path) == fingerprint(whole.path)
+
+
+@pytest.mark.parametrize("num_written", [1, 30])
+def test_a_run_killed_outright_is_completed_to_the_same_bytes(tmp_path: Path, num_written: int) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed in range(60):
+        noise(seed).save(folder / f"{seed}.png")
+    command = [sys.executable, "-m", "gancli", "curate", str(folder), "--size", "32", "-q", "--workers", "2"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while process.poll() is None and len(list((tmp_path / "photos-32" / "images").glob("*.png"))) < num_written:
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    whole = make(folder, out=tmp_path / "fresh")
+    assert fingerprint(make(folder).path) == fingerprint(whole.path)
+
+
+def test_a_broken_picture_of_the_set_is_written_again_with_the_next_change(photos: Path) -> None:
+    folder = make(photos).path
+    before = fingerprint(folder)
+    victim = sorted((folder / "images").iterdir())[0]
+    victim.write_bytes(victim.read_bytes()[:100])
+    noise(99).save(photos / "99.png")
+    make(photos)
+    assert fingerprint(folder)[f"images/{victim.name}"] == before[f"images/{victim.name}"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names that are no text need a Unix file system")
+def test_names_that_are_no_text_are_carried_in_valid_utf8(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/na\xffme"))
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system takes text only")
+    names = [b"bad\xfe.png", b"new\nline\x1b[31m.png", b"plain.png"]
+    for seed, name in enumerate(names):
+        noise(seed).save(os.fsdecode(os.fsencode(folder) + b"/" + name), "PNG")
+    done = make(folder, workers=1)
+    assert done.counts["kept"] == 3
+    for name in ("manifest.jsonl", "curation.json", "CREDITS.md", "dataset.json"):
+        assert "\x1b" not in (done.path / name).read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in (done.path / "manifest.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert sorted(os.fsencode(row["source"]) for row in rows) == sorted(names)
+    before = fingerprint(done.path)
+    assert fingerprint(make(folder).path) == before
 
 
 def test_mirror_writes_a_mirrored_copy_in_the_same_split(photos: Path) -> None:
