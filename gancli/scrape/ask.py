@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from gancli.scrape.allowance import wait_for_allowance
 from gancli.scrape.body import FetchError, Wish
+from gancli.scrape.guard import UNKNOWN_NAME
 from gancli.scrape.hosts import MAX_PARK_S
 from gancli.scrape.http import MAX_HOPS, Answer, Clock, Web
 from gancli.scrape.pagecache import cached_page, keep_page
@@ -133,7 +134,7 @@ class Asker:
             try:
                 answer = self._send(provider, request)
             except FetchError as error:
-                if not error.transient or attempt == _TRIES:
+                if not error.transient or attempt == _TRIES or error.reason == UNKNOWN_NAME:
                     raise ProviderError(f"{provider.name} could not be reached ({error.reason}).") from error
             else:
                 if answer.status < 400:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
 
 from gancli.scrape.body import FetchError, Headers, TooLarge
 from gancli.scrape.config import ScrapeConfig
 from gancli.scrape.content import Inspector
-from gancli.scrape.guard import Refused, split_url
+from gancli.scrape.guard import UNKNOWN_NAME, Refused, split_url
 from gancli.scrape.hosts import MAX_PARK_S, Hosts, host_key
 from gancli.scrape.http import MAX_HOPS, Answer, Clock, Web
 from gancli.scrape.optout import header_opt_out
@@ -134,6 +134,8 @@ class Downloader:
                 return self._judge(key, job, answer, piece)
             except FetchError as error:
                 piece.stays = error.transient
+                if error.reason == UNKNOWN_NAME and key == (urlsplit(job.url).hostname or "").rstrip("."):
+                    self._hosts.refused(key, UNKNOWN_NAME, for_good=True)  # and no gap is kept to what is not there
                 return self._failed(job, error)
 
     def _fetch(self, job: _Job, piece: Piece) -> Answer:
@@ -191,7 +193,7 @@ class Downloader:
                 return self._next_address(job, error)
             self._end(job, SKIP, TOO_MANY_BYTES, bytes=error.size)
             return None
-        if not error.transient or job.clock.left_s < 1 or error.reason == "the name does not resolve":
+        if not error.transient or job.clock.left_s < 1 or error.reason == UNKNOWN_NAME:
             return self._next_address(job, error)
         job.tries += 1
         if job.tries >= MAX_TRIES:

@@ -13,7 +13,9 @@ import threading
 import time
 from urllib.parse import SplitResult, urlsplit
 
-__all__ = ["Guard", "Refused", "Unreachable", "check_address", "split_url"]
+__all__ = ["UNKNOWN_NAME", "Guard", "Refused", "Unreachable", "check_address", "split_url"]
+
+UNKNOWN_NAME = "the name does not resolve"  # for a minute nobody is asked again, so that trying again is no use
 
 _IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -129,7 +131,7 @@ class Guard:
                     self._cache.clear()
                 self._cache[key] = known
         if not known[1]:
-            raise Unreachable("the name does not resolve")
+            raise Unreachable(UNKNOWN_NAME)
         for address in known[1]:
             check_address(address, allow_private=self.may_be_private(host, port))
         return known[1]
@@ -163,7 +165,7 @@ class Guard:
                 sock.close()
                 raise
             return sock
-        raise failure or Unreachable("the name does not resolve")
+        raise failure or Unreachable(UNKNOWN_NAME)
 
     def check_peer(self, sock: socket.socket, host: str, port: int) -> None:
         """Raises `Refused` when the connected peer of `sock` may not be talked to."""

@@ -7,7 +7,7 @@ from collections import Counter
 from urllib.parse import urljoin
 
 from gancli.scrape.body import FetchError, Wish
-from gancli.scrape.guard import split_url
+from gancli.scrape.guard import UNKNOWN_NAME, split_url
 from gancli.scrape.http import MAX_HOPS, Clock, Web
 from gancli.scrape.optout import MAX_ROBOTS_BYTES, Robots
 from gancli.scrape.settled import OPT_OUT
@@ -40,7 +40,7 @@ class RobotsBook:
                 robots = self._read(origin)
                 if robots.refusal is not None:
                     self._failures[origin] += 1
-                if robots.refusal in (None, "the name does not resolve") or self._failures[origin] >= _MAX_FAILURES:
+                if robots.refusal in (None, UNKNOWN_NAME) or self._failures[origin] >= _MAX_FAILURES:
                     self._known[origin] = robots
         if robots.refusal is not None:
             return FetchError(robots.refusal, transient=True)

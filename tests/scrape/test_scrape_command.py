@@ -226,7 +226,7 @@ def test_nothing_is_left_open(site: Any, make: Any, tmp_path: Path) -> None:
     names = ("a", "hop", "endless", "html", "cut", "down", "gone")
     (tmp_path / "list.txt").write_text("\n".join(site.url(f"/{name}.jpg") for name in names) + "\nhttp://[::1\n")
     command = [sys.executable, "-X", "dev", "-m", "gancli", "scrape", "--urls", "list.txt", "--allow-private",
-               "--max-mb", "1", "--timeout", "3", "-o", "set"]  # fmt: skip
+               "--max-mb", "1", "--timeout", "1", "-o", "set"]  # fmt: skip
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (0, b"set\n"), done.stderr.decode()
     assert b"Warning" not in done.stderr
