@@ -8,7 +8,7 @@ what stays in doubt is for a person to compare.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ _CONFIRM_BITS, _REVIEW_BITS, _BARRED_BITS = 12, 14, 4
 _MANY = 200_000  # beyond this, pairs are looked for up to _CONFIRM_BITS only
 _SAME, _NOT_CONTRADICTED, _ALIKE = 0.85, 0.75, 0.70
 _OTHER_COLOUR = 12.0
+_FEW, _AT_ONCE = 16, 1 << 14
 _LOOK, _COLOURS = (HASH_PX, HASH_PX), (COLOUR_PX, COLOUR_PX, 3)
 
 
@@ -101,7 +102,7 @@ def _stars(
     neighbours: dict[int, list[int]] = {}
     for number in np.nonzero(same)[0].tolist():
         neighbours.setdefault(int(pairs.first[number]), []).append(number)
-    scan = DenseScan(hashes, mirrored, dense, reach)
+    scan, crowd = DenseScan(hashes, mirrored, dense, reach), _Crowd(known, dense)
     taken: set[int] = set()
 
     def take(center: int, other: int, distance: int, flipped: bool) -> None:
@@ -116,12 +117,16 @@ def _stars(
         for number in neighbours.get(center, ()):
             take(center, int(pairs.second[number]), int(pairs.distance[number]), bool(pairs.mirrored[number]))
         if dense[center]:
-            others, distance, flipped = scan.neighbours(center)
-            near = Pairs(np.full(len(others), center), others, distance, flipped)
-            _, alike_center, _ = _judge(known, near, threshold)
-            for number in np.nonzero(alike_center)[0].tolist():
-                take(center, int(others[number]), int(distance[number]), bool(flipped[number]))
-            scan.take(np.append(others[alike_center], center))
+            others = scan.neighbours(center)
+            scan.take([center])
+            for near in crowd.nearest(center, *others):
+                _, copies_of_center, _ = _judge(known, near, threshold)
+                found = np.nonzero(copies_of_center)[0].tolist()
+                for number in found:
+                    take(center, int(near.second[number]), int(near.distance[number]), bool(near.mirrored[number]))
+                scan.take([other for other in near.second[found].tolist() if other in taken])
+                if not found:
+                    break
     return [
         Lookalike(
             first=shaped[int(pairs.first[number])],
@@ -132,6 +137,36 @@ def _stars(
         )
         for number in np.nonzero(alike)[0].tolist()
     ]
+
+
+class _Crowd:
+    """The pictures whose hashes have very many neighbours, most of them other pictures: likely copies come first."""
+
+    def __init__(self, facts: Sequence[Facts], dense: npt.NDArray[np.bool_]) -> None:
+        names = np.nonzero(dense)[0]
+        self._place = np.cumsum(dense) - 1
+        self._plain, self._turned = np.empty(len(names), np.uint64), np.empty(len(names), np.uint64)
+        for start in range(0, len(names), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            looks = _stacked([facts[index] for index in names[part].tolist()], "look", _LOOK)
+            self._plain[part], self._turned[part] = difference_hashes(looks), difference_hashes(looks[:, :, ::-1])
+
+    def nearest(
+        self,
+        center: int,
+        others: npt.NDArray[np.int64],
+        distance: npt.NDArray[np.uint8],
+        flipped: npt.NDArray[np.bool_],
+    ) -> Iterator[Pairs]:
+        """The pairs of `center` with `others` by both hashes, nearest first, some at a time: who takes no more when
+        some hold no copy compares each picture of a crowd with few others, not with all."""
+        places = self._place[others]
+        details = np.where(flipped, self._turned[places], self._plain[places])
+        apart = bit_count(details ^ self._plain[self._place[center]]) + distance
+        order = np.argsort(apart, kind="stable")
+        for start in range(0, len(order), _FEW):
+            some = order[start : start + _FEW]
+            yield Pairs(np.full(len(some), center), others[some], distance[some], flipped[some])
 
 
 def _with_barred(
@@ -160,8 +195,8 @@ def _judge(facts: Sequence[Facts], pairs: Pairs, threshold: int) -> tuple[npt.ND
     """(fine agreement, is the same picture, should be compared by a person) of each pair."""
     fine, coarse = np.empty(len(pairs), np.float32), np.empty(len(pairs), np.float32)
     difference = np.empty(len(pairs), np.float32)
-    for start in range(0, len(pairs), 1 << 14):
-        part = slice(start, start + (1 << 14))
+    for start in range(0, len(pairs), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
         first, second, turned = pairs.first[part], pairs.second[part], pairs.mirrored[part]
         a, b = [facts[index] for index in first.tolist()], [facts[index] for index in second.tolist()]
         look, colour = _stacked(a, "look", _LOOK), _stacked(a, "colours", _COLOURS)

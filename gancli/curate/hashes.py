@@ -16,6 +16,7 @@ __all__ = ["HASH_PX", "bit_count", "difference_hashes", "grey_square", "hash_pai
 
 HASH_PX = 32
 _LOW = 8
+_CHUNK = 4096
 _BASIS = 2 * np.cos(np.pi * np.arange(_LOW)[:, None] * (2 * np.arange(HASH_PX)[None, :] + 1) / (2 * HASH_PX))
 _MIRROR = np.where(np.arange(_LOW) % 2 == 0, 1.0, -1.0)[None, :]
 _PLACES = 1 << np.arange(63, -1, -1, dtype=np.uint64)
@@ -43,9 +44,13 @@ def difference_hashes(squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
     """dHash of grey pictures `[N, 32, 32]`: is each of 8x9 patches brighter than the one to its left? A caption bar
     changes few of these bits, and many of a phash."""
     rows, columns = _patches(8), _patches(9)
-    patches = rows @ squares.astype(np.float32) @ columns.T
-    bits = (patches[:, :, 1:] > patches[:, :, :-1]).reshape(len(squares), 64)
-    return np.asarray((bits * _PLACES[None, :]).sum(axis=1, dtype=np.uint64))
+    hashes = np.empty(len(squares), np.uint64)
+    for start in range(0, len(squares), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        patches = rows @ squares[part].astype(np.float32) @ columns.T
+        bits = (patches[:, :, 1:] > patches[:, :, :-1]).reshape(len(patches), 64)
+        hashes[part] = (bits * _PLACES[None, :]).sum(axis=1, dtype=np.uint64)
+    return hashes
 
 
 def _patches(count: int) -> npt.NDArray[np.float32]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import comb
@@ -241,9 +241,9 @@ class DenseScan:
         mirrored = turned[near] < direct[near]
         return self._names[place + 1 + near], np.minimum(direct, turned)[near], mirrored
 
-    def take(self, names: _Ints) -> None:
+    def take(self, names: Iterable[int]) -> None:
         """These belong to a group; half of all taken, the rest moves together."""
-        for name in names.tolist():
+        for name in names:
             if name in self._place:
                 self._free[self._place[name]] = False
         if self._free.sum() < len(self._free) // 2:

@@ -62,7 +62,7 @@ def group(hashes: _U64, mirrored: _U64, threshold: int) -> tuple[set[tuple[int, 
         if not taken[center]:
             others, _, _ = scan.neighbours(center)
             taken[others] = True
-            scan.take(np.append(others, center))
+            scan.take([*others.tolist(), center])
     return set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)), int(taken.sum())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import imagehash
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from gancli.curate import CurateOptions, Done, curate
+from gancli.curate import CurateOptions, Done, curate, duplicates
 from gancli.curate.duplicates import find_copies
 from gancli.curate.facts import Facts, InspectSetup, inspect
 from gancli.curate.hashes import grey_square, hash_pair, hash_text
@@ -170,8 +171,46 @@ def test_crowds_of_near_equal_hashes_are_grouped_without_their_pairs() -> None:
     others, distance, _ = scan.neighbours(0)
     assert len(others) == 2999
     assert distance.max() <= 2
-    scan.take(others[:2000])
+    scan.take(others[:2000].tolist())
     assert set(scan.neighbours(0)[0].tolist()) == set(others[2000:].tolist())
+
+
+def crowd_of(count: int, looks: int) -> list[Facts]:
+    """Facts of so many different pictures whose hashes all lie within two bits of one point."""
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (32, 32), dtype=np.uint8).tobytes() for _ in range(looks)]
+    return [
+        Facts(
+            sha256=f"{number:064x}", num_bytes=1, width=64, height=64, format="png", phash=(1 << a) | (1 << b),
+            phash_mirrored=(1 << 63) | 0x5555555555555555, flat=False, grey=True, alpha=False,
+            look=pictures[number % looks], colours=bytes(192), pixels="", pixels_mirrored="", scores={}, flags=(),
+            merit=-number,
+        )
+        for number, (a, b) in enumerate(rng.integers(0, 62, (count, 2)).tolist())
+    ]  # fmt: skip
+
+
+def test_different_pictures_with_nearly_one_hash_are_compared_with_few_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+
+    def counted(first: Any, second: Any) -> Any:
+        looked_at.append(len(first))
+        return agreement(first, second)
+
+    monkeypatch.setattr(duplicates, "agreement", counted)
+    copies, lookalikes = find_copies(crowd_of(400, looks=400), 6)
+    assert not copies
+    assert not lookalikes
+    assert max(looked_at) <= 16
+    assert sum(looked_at) <= 16 * 400
+
+
+def test_copies_within_a_crowd_are_found_and_a_picture_kept_by_hand_stays() -> None:
+    crowd = crowd_of(1000, looks=40)
+    copies, _ = find_copies(crowd, 6, {999})
+    assert len(copies) == 1000 - 40 - 1
+    assert 999 not in copies
+    assert all(crowd[index].look == crowd[copy.of].look for index, copy in copies.items())
 
 
 def test_a_hundred_frames_of_one_scene_become_one(tmp_path: Path) -> None:
