@@ -67,3 +67,10 @@ def test_a_failure_never_takes_the_best_tick_from_what_came_before() -> None:
             best = _judge(case).best_tick
             assert best is not None, case.name
             assert best < case.onset, case.name
+
+
+def test_of_a_run_that_gets_sharper_to_its_end_one_of_the_last_ticks_is_best() -> None:
+    growing = [case for case in CASES if case.name.endswith(" learning")]
+    assert len(growing) >= 5
+    for case in growing:
+        assert (_judge(case).best_tick or 0) >= len(case.rows) - 2, case.name
