@@ -31,7 +31,7 @@ class InspectSetup:
     exact: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
     """One picture: `look` is its grey 32x32, `colours` its 8x8 YCbCr, `merit` says how good a copy it is."""
 
@@ -45,11 +45,10 @@ class Facts:
     flat: bool
     grey: bool
     alpha: bool
-    look: bytes
+    look: bytes | memoryview
     colours: bytes
     pixels: str
     pixels_mirrored: str
-    scores: dict[str, float]
     flags: tuple[str, ...]
     merit: float
 
@@ -85,7 +84,6 @@ def inspect(setup: InspectSetup, path: str) -> Facts:
         colours=np.asarray(work.convert("YCbCr").resize((COLOUR_PX, COLOUR_PX), Image.Resampling.BOX)).tobytes(),
         pixels="" if whole is None else _digest(whole),
         pixels_mirrored="" if whole is None else _digest(whole[:, ::-1]),
-        scores=scores,
         flags=tuple(flags_of(scores) + (["greyscale"] if grey else [])),
         merit=_merit(picture, work, pixels, scores, quality),
     )

@@ -19,6 +19,7 @@ from gancli.curate.rendering import RenderSetup, near_px
 from gancli.curate.selection import Selection, select
 from gancli.curate.sheet import Sheets
 from gancli.curate.sources import Source, collect_sources
+from gancli.curate.spool import Spool
 from gancli.curate.summary import advise
 from gancli.curate.training_set import RENDER_VERSION, TrainingSet, choose_folder, relative_inputs
 from gancli.errors import DataError
@@ -113,10 +114,11 @@ def _read(
         if str(source.path) in known:
             found[index] = known[str(source.path)]
     paths = [str(sources[index].path) for index in unread]
+    spool = Spool()
     for place, result in pool.run("inspect", _inspect_setup(options), paths):
-        found[unread[place]] = result
         if isinstance(result, Facts):
-            known[paths[place]] = result
+            result = known[paths[place]] = replace(result, look=spool.keep(result.look))
+        found[unread[place]] = result
         yield _as_read(sources[unread[place]], result)
 
 

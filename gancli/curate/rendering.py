@@ -34,7 +34,7 @@ class RenderSetup:
     tile_px: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RenderItem:
     """One picture: `crop` is (left, top, right, bottom), each 0..1 of the upright picture, or None; `number` the one on
     the contact sheet, None where it is not shown; a `ready` one lies there already and only has to be shown."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ REVIEW = "review.jsonl"
 UNLABELLED = "unlabelled"  # the class of what has none where others have one
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
     """One input file: `name` is relative to its input folder (with several inputs, that folder's name first)."""
 
@@ -58,7 +58,7 @@ def collect_sources(inputs: Sequence[Path]) -> tuple[list[Source], list[str]]:
             f"No images found in {where} (looked for {looked}). Run 'gan scrape \"…\"' or point at another folder."
         )
     if any(source.label for source in sources):
-        sources = [source if source.label else Source(**{**source.__dict__, "label": UNLABELLED}) for source in sources]
+        sources = [source if source.label else replace(source, label=UNLABELLED) for source in sources]
     return sources, notes
 
 

@@ -98,7 +98,7 @@ def test_a_chain_removes_nothing_unlike_the_kept_picture() -> None:
         return Facts(
             sha256=f"{number:064x}", num_bytes=1, width=64, height=64, format="png", phash=phash,
             phash_mirrored=(1 << 63) | 0x5555555555555555, flat=False, grey=True, alpha=False, look=look,
-            colours=bytes(192), pixels="", pixels_mirrored="", scores={}, flags=(), merit=merit,
+            colours=bytes(192), pixels="", pixels_mirrored="", flags=(), merit=merit,
         )  # fmt: skip
 
     chain = [fact(0, 0, 3.0), fact(1, 0x3FF, 2.0), fact(2, 0xFFFFF, 1.0)]
@@ -183,7 +183,7 @@ def crowd_of(count: int, looks: int) -> list[Facts]:
         Facts(
             sha256=f"{number:064x}", num_bytes=1, width=64, height=64, format="png", phash=(1 << a) | (1 << b),
             phash_mirrored=(1 << 63) | 0x5555555555555555, flat=False, grey=True, alpha=False,
-            look=pictures[number % looks], colours=bytes(192), pixels="", pixels_mirrored="", scores={}, flags=(),
+            look=pictures[number % looks], colours=bytes(192), pixels="", pixels_mirrored="", flags=(),
             merit=-number,
         )
         for number, (a, b) in enumerate(rng.integers(0, 62, (count, 2)).tolist())
@@ -234,4 +234,4 @@ def test_facts_do_not_depend_on_the_file_format(tmp_path: Path) -> None:
     noise(2).save(tmp_path / "a.png")
     noise(2).save(tmp_path / "b.bmp")
     a, b = (inspect(SETUP, str(tmp_path / name)) for name in ("a.png", "b.bmp"))
-    assert (a.phash, a.look, a.colours, a.scores, a.merit) == (b.phash, b.look, b.colours, b.scores, b.merit)
+    assert (a.phash, a.look, a.colours, a.merit) == (b.phash, b.look, b.colours, b.merit)
