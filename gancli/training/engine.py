@@ -162,6 +162,10 @@ def _is_long(config: TrainConfig, kind: str) -> bool:
 def _why_not_compiled(config: TrainConfig, device: torch.device) -> str | None:
     if config.networks == "fastgan" or config.grown:
         return f"the loss of '{config.recipe}' changes its shape from step to step"
+    if config.augment == "ada":
+        return (
+            "the low-pass filters of --augment ada would be compiled entry by entry, which takes longer than it saves"
+        )
     if device.type == "cuda" and importlib.util.find_spec("triton") is None:
         return "there is no triton, with which torch compiles for this GPU"
     if device.type == "cpu" and shutil.which("c++") is None and shutil.which("g++") is None:

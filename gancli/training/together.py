@@ -28,7 +28,9 @@ def open_together(options: TrainOptions, ranks: Ranks, *, say: Callable[[str], N
     if ranks.world == 1:
         return open_session(options, say=say, **where)
     if ranks.is_first:
-        session = replace(open_session(options, say=say, **where), ranks=ranks)
+        session = open_session(options, say=say, **where)
+        # sums of gradients stand between the kernels of a step
+        session = replace(session, ranks=ranks, engine=replace(session.engine, cuda_graph=False))
         if session.config.batch_size < ranks.world:
             raise ConfigError(
                 f"--batch {session.config.batch_size} has not one image for each of {ranks.world} processes. "

@@ -316,6 +316,8 @@ def test_the_scale_travels_in_the_checkpoint(data: TrainingSet, tmp_path: Path) 
 def test_what_cannot_be_compiled_is_refused_by_name(data: TrainingSet, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"--compile on: the loss of 'fastgan' changes its shape"):
         choose_engine(config_of(data, "fastgan", compile="on"), data, lambda text: None)
+    with pytest.raises(ConfigError, match=r"--compile on: the low-pass filters of --augment ada"):
+        choose_engine(config_of(data, "r3gan-s", augment="ada", compile="on"), data, lambda text: None)
     monkeypatch.setattr(engine_module.shutil, "which", lambda name: None)
     with pytest.raises(ConfigError, match=r"--compile on: there is no C\+\+ compiler .* Leave --compile out"):
         choose_engine(config_of(data, "dcgan", compile="on"), data, lambda text: None)
