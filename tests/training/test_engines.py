@@ -46,6 +46,7 @@ ENGINES = {
     "cuda-graph": (replace(PLAIN, device="cuda:0", cuda_graph=True), 1, 1e-2),
     "cuda-graph-bf16": (replace(PLAIN, device="cuda:0", precision="bf16", cuda_graph=True), 1, 0.1),
 }
+MARKS = {"compiled": pytest.mark.slow, "cuda": pytest.mark.gpu}
 RECIPES: dict[str, dict[str, Any]] = {
     "dcgan": {"width": 8},
     "wgan-gp": {"width": 8, "dropout": 0.0, "d_steps": 2},
@@ -134,7 +135,7 @@ def plain_losses(data: TrainingSet) -> dict[str, list[float]]:
 
 
 @pytest.mark.parametrize("model", RECIPES)
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS.get(name.split("-")[0], ())) for name in ENGINES])
 def test_every_engine_gives_the_losses_of_the_plain_step(
     data: TrainingSet, plain_losses: dict[str, list[float]], name: str, model: str
 ) -> None:

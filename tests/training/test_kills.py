@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-LENGTH = ["--kimg", "12", "--tick-kimg", "0.5"]
+LENGTH = ["--kimg", "8", "--tick-kimg", "1"]
 NETWORKS = ["--model", "dcgan", "--size", "16", "--width", "8", "--batch", "16"]
 EXACT = ["--device", "cpu", "--precision", "fp32", "--compile", "off"]
 COMMAND = ["train", "demo:landscapes", *NETWORKS, *LENGTH, *EXACT, "-o"]
