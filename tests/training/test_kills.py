@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,28 +18,28 @@ import torch
 LENGTH = ["--kimg", "8", "--tick-kimg", "1"]
 NETWORKS = ["--model", "dcgan", "--size", "16", "--width", "8", "--batch", "16"]
 EXACT = ["--device", "cpu", "--precision", "fp32", "--compile", "off"]
-COMMAND = ["train", "demo:landscapes", *NETWORKS, *LENGTH, *EXACT, "-o"]
+COMMAND = ["train", *NETWORKS, *LENGTH, *EXACT]
 
 
-def start(out: Path) -> subprocess.Popen[bytes]:
+def start(photos: Path, out: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "gancli", *COMMAND, str(out)],
+        [sys.executable, "-m", "gancli", *COMMAND, str(photos), "-o", str(out)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
 
 
-def finish(out: Path) -> None:
-    process = start(out)
+def finish(photos: Path, out: Path) -> None:
+    process = start(photos, out)
     stdout, stderr = process.communicate(timeout=600)
     assert process.returncode == 0, stderr.decode()
     assert stdout.decode().strip() == str(out)
 
 
-def interrupt(out: Path, after_s: float, how: signal.Signals) -> int:
+def interrupt(photos: Path, out: Path, after_s: float, how: signal.Signals) -> int:
     """Starts the run, waits for a checkpoint and then `after_s`, sends the signal; returns the exit status."""
-    process = start(out)
+    process = start(photos, out)
     marks = len(list(out.glob("starts.jsonl")) and (out / "starts.jsonl").read_text().splitlines())
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
@@ -79,22 +80,22 @@ RUNS, KILLS = 6, 5
 STATES = ("nimg", "draw", "generator", "generator_ema", "discriminator", "optimizer_g", "optimizer_d")
 
 
-def kill_and_finish(out: Path, seed: int) -> list[int]:
+def kill_and_finish(photos: Path, out: Path, seed: int) -> list[int]:
     """A run killed five times at moments of chance, then left to end; the exit statuses of the killed ones."""
     rng = random.Random(seed)
     how = [signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
     rng.shuffle(how)
-    codes = [interrupt(out, rng.uniform(0.0, 0.5), one) for one in how]
-    finish(out)
+    codes = [interrupt(photos, out, rng.uniform(0.0, 0.5), one) for one in how]
+    finish(photos, out)
     return codes
 
 
 @pytest.mark.slow
-def test_thirty_kills_change_nothing(tmp_path: Path) -> None:
+def test_thirty_kills_change_nothing(photo_folder: Path, tmp_path: Path) -> None:
     outs = [tmp_path / f"killed-{number}" for number in range(RUNS)]
     with ThreadPoolExecutor(2) as pool:
-        whole = pool.submit(finish, tmp_path / "whole")
-        codes = list(pool.map(kill_and_finish, outs, range(RUNS)))
+        whole = pool.submit(finish, photo_folder, tmp_path / "whole")
+        codes = list(pool.map(partial(kill_and_finish, photo_folder), outs, range(RUNS)))
         whole.result()
     assert [sorted(found) for found in codes] == [[-9, -9, -9, 130, 130]] * RUNS  # none had ended by itself
     expected = content(tmp_path / "whole")
@@ -113,13 +114,13 @@ def test_thirty_kills_change_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_polite_stop_saves_where_it_stands(tmp_path: Path, how: signal.Signals) -> None:
-    finish(tmp_path / "whole")
-    assert interrupt(tmp_path / "stopped", 0.7, how) == 130
+def test_a_polite_stop_saves_where_it_stands(photo_folder: Path, tmp_path: Path, how: signal.Signals) -> None:
+    finish(photo_folder, tmp_path / "whole")
+    assert interrupt(photo_folder, tmp_path / "stopped", 0.7, how) == 130
     stopped = content(tmp_path / "stopped")
     rows = (tmp_path / "stopped" / "log.jsonl").read_text().splitlines()
     assert json.loads(rows[-1])["nimg"] == stopped["nimg"]
-    finish(tmp_path / "stopped")
+    finish(photo_folder, tmp_path / "stopped")
     whole, again = content(tmp_path / "whole"), content(tmp_path / "stopped")
     for name in STATES:
         assert_same(whole[name], again[name], name)
