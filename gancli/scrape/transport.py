@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import ssl
@@ -54,7 +55,13 @@ def make_pool(guard: Guard, note_socket: Callable[[socket.socket | None], None],
         ConnectionCls = Secure
 
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where()
-    context = ssl.create_default_context(cafile=bundle if os.path.isfile(bundle) else None)
+    context = _trust(bundle if os.path.isfile(bundle) else None)
     pool = urllib3.PoolManager(num_pools=64, maxsize=per_host, block=False, ssl_context=context)
     pool.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
     return pool
+
+
+@functools.cache
+def _trust(bundle: str | None) -> ssl.SSLContext:
+    """Who is believed to be who they say. Reading the certificates takes a fifth of a second, so it is done once."""
+    return ssl.create_default_context(cafile=bundle)
