@@ -163,7 +163,7 @@ def _write(
     yield Searched(num_kept=len(wanted), num_to_write=len(wanted - present))
     names = relative_inputs(folders, target.folder)
     target.begin(names, options, wanted - present, gone)
-    files = list((target.curation or {}).get("files", []))
+    files = target.files()
     if wanted - present or gone or target.differs(selection.rows) or not target.has(files):
         sheets = Sheets(target.folder, [item.number for item in selection.items if item.number is not None])
         yield from _render(pool, target.folder, selection, present, sheets, options)

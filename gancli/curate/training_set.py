@@ -27,6 +27,7 @@ PENDING = ".pending.json"
 DATASET = "dataset.json"
 SHEET = "contact-sheet.jpg"
 RENDER_VERSION = 1
+_PICTURE = re.compile(r"images/[0-9a-f]{16}(-\d+)?(-m)?\.png")
 _OURS = {CURATION, DATASET, SHEET, MANIFEST, CREDITS, REVIEW, PENDING}
 
 
@@ -37,18 +38,19 @@ class TrainingSet:
         self.folder = folder
         self.curation = _read_object(folder / CURATION)
         self.pending = _read_object(folder / PENDING)
-        self.rows = read_json_lines(folder / MANIFEST)[0] if self.curation is not None else []
+        self.rows, self._broken = read_json_lines(folder / MANIFEST) if self.curation is not None else ([], 0)
         self.exists = self.curation is not None or self.pending is not None
 
     def identity(self) -> dict[str, Any]:
         """What the set was made from and how."""
         known = self.curation or self.pending or {}
-        return {"inputs": known.get("inputs"), "parameters": known.get("parameters")}
+        parameters = known.get("parameters")
+        return {"inputs": known.get("inputs"), "parameters": parameters if isinstance(parameters, dict) else {}}
 
     def difference(self, inputs: Sequence[str], options: CurateOptions) -> str | None:
         """In words, how the set was made otherwise than asked now; None when it is the same."""
         was = self.identity()
-        parameters = was["parameters"] if isinstance(was["parameters"], dict) else {}
+        parameters = was["parameters"]
         for name, value in options.as_json().items():
             if name in parameters and parameters[name] != value:
                 return f"--{name.replace('_', '-')} was {_plain(parameters[name])}, now {_plain(value)}"
@@ -57,12 +59,18 @@ class TrainingSet:
         return None
 
     def owned(self) -> set[str]:
-        """The files, relative to the folder, that this set put there itself."""
+        """The files, relative to the folder, that this set put there itself; by their names where lines of its
+        manifest are broken."""
         files = {row["file"] for row in self.rows if isinstance(row.get("file"), str) and row.get("status") == "ok"}
         for name in ("add", "remove"):
-            files.update((self.pending or {}).get(name, []))
-        extra = (self.curation or {}).get("files", [])
-        return files | set(extra) | _OURS
+            files.update(_names(self.pending, name))
+        if self._broken:
+            files.update(name for name in _walk(self.folder) if _PICTURE.fullmatch(name))
+        return files | set(self.files()) | _OURS
+
+    def files(self) -> list[str]:
+        """The sheets and packages of the set as it is."""
+        return _names(self.curation, "files")
 
     def check_foreign(self) -> None:
         """Raises `DataError` when the folder holds a file that is not ours; hidden files of the system do not count."""
@@ -88,7 +96,7 @@ class TrainingSet:
 
     def _is_package(self, name: str) -> bool:
         """A sheet or a package that this set makes, and may have left half done."""
-        made = str((self.identity()["parameters"] or {}).get("format"))
+        made = str(self.identity()["parameters"].get("format"))
         packages = {"webdataset": r"shards/\d{5,}\.tar", "hf": r"hf/(train|test)/[\w.-]+", "zip": r"[^/]+\.zip"}
         return re.fullmatch(rf"contact-sheet-\d+\.jpg|{packages.get(made, '(?!)')}", name) is not None
 
@@ -97,14 +105,13 @@ class TrainingSet:
         make_folder(self.folder / "images")
         add, remove = sorted(add), sorted(remove)
         self._remove_leftovers()
-        before = self.pending or {}
         write_json(
             self.folder / PENDING,
             {
                 "inputs": list(inputs),
                 "parameters": options.as_json(),
-                "add": sorted({*add, *before.get("add", [])}),
-                "remove": sorted({*remove, *before.get("remove", [])}),
+                "add": sorted({*add, *_names(self.pending, "add")}),
+                "remove": sorted({*remove, *_names(self.pending, "remove")}),
             },
         )
 
@@ -188,6 +195,11 @@ def _walk(folder: Path) -> Iterable[str]:
                 yield Path(place, name).relative_to(folder).as_posix()
 
 
+def _names(known: dict[str, Any] | None, key: str) -> list[str]:
+    names = (known or {}).get(key)
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
 def _read_object(path: Path) -> dict[str, Any] | None:
     try:
         value = json.loads(path.read_bytes())
@@ -199,7 +211,8 @@ def _read_object(path: Path) -> dict[str, Any] | None:
         raise DiskError.from_os(error, path, "read") from error
     except ValueError as error:
         raise DataError(
-            f"'{clean(str(path), 200)}' cannot be read as JSON. Remove the training set and curate again."
+            f"'{clean(str(path), 200)}' cannot be read as JSON. Remove the training set, but for its review.jsonl, "
+            "and curate again, or name another folder with -o."
         ) from error
     return value if isinstance(value, dict) else {}
 

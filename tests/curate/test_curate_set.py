@@ -163,6 +163,29 @@ def test_a_broken_picture_of_the_set_is_written_again_with_the_next_change(photo
     assert fingerprint(folder)[f"images/{victim.name}"] == before[f"images/{victim.name}"]
 
 
+def test_a_set_whose_manifest_was_torn_is_made_whole_again(photos: Path) -> None:
+    folder = make(photos).path
+    before = fingerprint(folder)
+    manifest = folder / "manifest.jsonl"
+    manifest.write_bytes(b'{"torn\n{"status": "ok", "file": 5}\n' + manifest.read_bytes()[500:])
+    (folder / ".pending.json").write_text('{"inputs": 3, "add": "x", "remove": [5], "parameters": 7}')
+    (folder / "images" / "0123456789abcdef.png").write_bytes(b"once ours")
+    assert fingerprint(make(photos).path) == before
+
+
+@pytest.mark.parametrize("name", ["curation.json", ".pending.json"])
+@pytest.mark.parametrize("text", ["{torn", "[]", '{"parameters": 7, "inputs": 5, "files": {}, "add": 7}'])
+def test_a_broken_mark_of_a_set_is_one_message_and_nothing_is_lost(photos: Path, name: str, text: str) -> None:
+    folder = make(photos).path
+    if name == ".pending.json":
+        (folder / "curation.json").unlink()
+    (folder / name).write_text(text)
+    before = fingerprint(folder)
+    with pytest.raises(GanError):
+        make(photos, out=folder)
+    assert fingerprint(folder) == before
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="file names that are no text need a Unix file system")
 def test_names_that_are_no_text_are_carried_in_valid_utf8(tmp_path: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/na\xffme"))
