@@ -31,6 +31,7 @@ __all__ = ["train_loop"]
 
 _CHECK_EVERY = 50  # iterations between looks at whether the numbers are still numbers
 _MOST_ROLLBACKS = 3
+_WORTH_GOING_ON = 1.1  # times the images so far that the minutes left are good for
 _ASK_EVERY = 16  # iterations between questions of several processes whether one of them shall stop
 
 
@@ -101,14 +102,17 @@ def train_loop(
             ranks.check_identical(state.generator, state.generator_ema, state.discriminator)
             tick, failed, went_back = None, False, False
             if reporter is not None:
+                if config.minutes is not None:
+                    planned = planned_nimg(config, rate, state.nimg, seconds)
+                    # The first rate is a guess on a busy machine: an end that comes with minutes left is none.
+                    target = planned if not done or planned > _WORTH_GOING_ON * state.nimg else target
+                    done = state.nimg >= target
                 clock = {
                     "seconds": round(seconds, 3),
                     "images_per_s": round(rate, 2),
                     "target_kimg": target / 1000,
                     "starts": start,
                 }
-                if config.minutes is not None and not done:
-                    target = planned_nimg(config, rate, state.nimg, seconds)
                 extra |= {"seconds": seconds, "target_nimg": target, "finished": done}
                 if iteration.notes:
                     extra["micro_batch"] = iteration.micro_batch
@@ -122,6 +126,7 @@ def train_loop(
                     iteration.notes.append("stopped at a collapse, as --on-collapse stop asks; see best.pt")
                 tick = replace(tick, note="; ".join(iteration.notes))
             target, extra, failed, went_back = ranks.told((target, extra, failed, went_back))
+            done = state.nimg >= target
             if went_back:
                 ranks.share_state(state)
                 config = cured(asked, extra)

@@ -187,6 +187,17 @@ def test_a_longer_length_goes_on(options: TrainOptions, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_minutes_are_used_though_the_machine_was_busy_when_its_rate_was_measured(
+    options: TrainOptions, tmp_path: Path
+) -> None:
+    session = open_session(replace(options, kimg=None, minutes=0.05, tick_kimg=1000.0), out=tmp_path / "run")
+    session.engine = replace(session.engine, images_per_s=10.0)
+    rows = [tick.row for tick in session.ticks()]
+    assert rows[0]["nimg"] < 60
+    assert rows[-1]["seconds"] > 0.75 * 3
+    assert read_checkpoint(tmp_path / "run" / "last.pt").extra["finished"]
+
+
 def test_other_settings_are_refused_by_name(options: TrainOptions, tmp_path: Path) -> None:
     run(options, tmp_path / "run", stop_after=1)
     with pytest.raises(ConfigError, match="batch_size: 8 -> 4"):
