@@ -12,7 +12,8 @@ from PIL import Image
 
 from gancli.curate.facts import trimmed
 from gancli.curate.sheet import draw_tile
-from gancli.images import ImageError, fit_image, read_image, to_array, write_png
+from gancli.errors import DiskError
+from gancli.images import ImageError, encode_png, fit_image, read_image, to_array
 
 __all__ = ["RenderItem", "RenderSetup", "near_px", "render"]
 
@@ -59,8 +60,17 @@ def render(setup: RenderSetup, item: RenderItem) -> bytes:
     pixels = _written(target, setup.channels) if item.ready else None
     if pixels is None:
         pixels = _rendered(setup, item)
-        write_png(target, pixels, sync=False)
+        _write(target, pixels)
     return b"" if item.number is None else draw_tile(pixels, item.number, item.flagged, setup.tile_px)
+
+
+def _write(target: Path, pixels: Pixels) -> None:
+    """Straight to its place: a run that ends half-way has noted what it was about to write, and the next writes it."""
+    try:
+        target.unlink(missing_ok=True)
+        target.write_bytes(encode_png(pixels))
+    except OSError as error:
+        raise DiskError.from_os(error, target) from error
 
 
 def _written(target: Path, channels: int) -> Pixels | None:

@@ -8,7 +8,7 @@ from gancli.images.colour import has_alpha, is_grey, to_array
 from gancli.images.fitting import Fit, fit_image
 from gancli.images.formats import IMAGE_SUFFIXES, list_images, sniff
 from gancli.images.reading import MAX_PIXELS, ImageError, Picture, measure_image, read_bytes, read_image, read_picture
-from gancli.images.writing import write_png
+from gancli.images.writing import encode_png, write_png
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -16,6 +16,7 @@ __all__ = [
     "Fit",
     "ImageError",
     "Picture",
+    "encode_png",
     "fit_image",
     "has_alpha",
     "is_grey",
