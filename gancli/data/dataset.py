@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gancli.config import DataFacts
-from gancli.data.cache import fingerprint_of
+from gancli.data.cache import digests_of, fingerprint_of
 from gancli.data.sources import Loaded, open_source
 from gancli.errors import DataError
 from gancli.text import clean, plural
@@ -68,11 +67,12 @@ def open_training_set(spec: str, *, size: str | None = None, seed: int = 0, stac
 def _split(loaded: Loaded) -> TrainingSet:
     images = loaded.images if loaded.images.flags.writeable else loaded.images.copy()
     labels = loaded.labels if loaded.labels is not None else np.zeros(len(images), np.int64)
-    held = _held_out(loaded, images)
+    digests = digests_of(images) if loaded.digests is None else loaded.digests
+    held = _held_out(loaded, digests)
     points = images.ndim == 2
     facts = DataFacts(
         spec=loaded.spec,
-        fingerprint=fingerprint_of(images, labels),
+        fingerprint=fingerprint_of(images, digests, labels),
         size=(0, 0) if points else (images.shape[3], images.shape[2]),
         channels=images.shape[1],
         num_images=int((~held).sum()),
@@ -94,21 +94,17 @@ def _split(loaded: Loaded) -> TrainingSet:
     )
 
 
-def _held_out(loaded: Loaded, images: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def _held_out(loaded: Loaded, digests: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
     """Which rows are held out: as the manifest says; else one in sixteen (at most 1000) by the hash of the pixels.
 
     Equal pixels get equal hashes, so that copies never straddle the splits. Below 50 images none is held out.
     """
-    held = np.zeros(len(images), bool)
-    if len(images) < 50:
+    held = np.zeros(len(digests), bool)
+    if len(digests) < 50:
         return held
     if loaded.held_out_names:
         held[:] = [name in loaded.held_out_names for name in loaded.names]
-        if 0 < held.sum() < len(images) - 1:
+        if 0 < held.sum() < len(digests) - 1:
             return held
         held[:] = False
-    threshold = min(1 / 16, 1000 / len(images)) * 2**64
-    for row, picture in enumerate(images):
-        digest = hashlib.blake2b(np.ascontiguousarray(picture).tobytes(), digest_size=8).digest()
-        held[row] = int.from_bytes(digest, "little") < threshold
-    return held
+    return digests < np.uint64(min(1 / 16, 1000 / len(digests)) * 2**64)

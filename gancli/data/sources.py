@@ -44,6 +44,7 @@ class Loaded:
     held_out_names: frozenset[str] | None = None
     card: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0
+    digests: npt.NDArray[np.uint64] | None = None
 
 
 def open_source(spec: str, size: str | None, seed: int) -> Loaded:
@@ -77,7 +78,7 @@ def _open_path(path: Path, size: str | None) -> Loaded:
         images, kept, skipped = decode(entries, chosen)
         return images, {"kept": kept, "skipped": skipped}
 
-    images, facts = cached_array(key, build)
+    images, digests, facts = cached_array(key, build)
     names = [entries[i].name for i in facts["kept"]]
     classes = [labels_of.get(n) or (n.rsplit("/", 1)[0] if "/" in n else "") for n in names]
     class_names = tuple(sorted(set(classes)))
@@ -85,6 +86,7 @@ def _open_path(path: Path, size: str | None) -> Loaded:
     return Loaded(
         spec=str(path.resolve()),
         images=images,
+        digests=digests,
         labels=np.array([index[c] for c in classes], np.int64),
         class_names=class_names,
         flip=flip,
@@ -112,12 +114,13 @@ def _open_shards(path: Path, shards: list[Path], size: str | None) -> Loaded:
         }
 
     key = {"size": chosen, "shards": shard_stamps(shards), "place": str(path.resolve())}
-    images, facts = cached_array(key, build)
+    images, digests, facts = cached_array(key, build)
     class_names = tuple(sorted(set(facts["labels"])))
     index = {c: i for i, c in enumerate(class_names)}
     return Loaded(
         spec=str(path.resolve()),
         images=images,
+        digests=digests,
         labels=np.array([index[c] for c in facts["labels"]], np.int64),
         class_names=class_names,
         flip=not made.get("mirror", False),
@@ -212,12 +215,13 @@ def _open_demo(rest: str, size: str | None, seed: int) -> Loaded:
 
     from gancli.painter import KINDS
 
-    images, facts = cached_array(
+    images, digests, facts = cached_array(
         {"demo": "landscapes", "size": chosen, "seed": seed, "painter": _painter_mark()}, build
     )
     return Loaded(
         spec="demo:landscapes",
         images=images,
+        digests=digests,
         labels=np.array(facts["labels"], np.int64),
         class_names=KINDS,
         card={"images": DEMO_SIZE, "licenses": {"CC0-1.0 (painted)": DEMO_SIZE}},
