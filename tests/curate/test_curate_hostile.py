@@ -201,6 +201,7 @@ def test_two_thousand_hostile_files_are_accounted_for(tmp_path: Path) -> None:
     check_corpus(tmp_path / "in", files, workers=2)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no way to hang a process here")
 def test_a_hanging_worker_is_killed_and_the_rest_goes_on(tmp_path: Path) -> None:
     paths = []

@@ -61,7 +61,10 @@ def test_of_two_that_begin_the_same_run_one_trains_and_the_other_is_told(options
     assert list(open_session(replace(options, kimg=0.064), out=out).ticks())
 
 
-@pytest.mark.parametrize("damage", ["cut", "zeros", "text", "nothing", "another run"])
+@pytest.mark.parametrize(
+    "damage",
+    ["cut", *(pytest.param(name, marks=pytest.mark.slow) for name in ("zeros", "text", "nothing", "another run"))],
+)
 def test_a_spoilt_last_is_said_and_the_run_ends_where_it_would_have(
     options: TrainOptions, tmp_path: Path, damage: str
 ) -> None:
@@ -137,6 +140,7 @@ def test_a_processor_has_no_number() -> None:
 # ---- a disk that fills ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_while_training_keeps_the_checkpoint_before(
     options: TrainOptions, tmp_path: Path, small_disk: Path, grow_disk: Any
 ) -> None:

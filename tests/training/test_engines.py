@@ -46,7 +46,7 @@ ENGINES = {
     "cuda-graph": (replace(PLAIN, device="cuda:0", cuda_graph=True), 1, 1e-2),
     "cuda-graph-bf16": (replace(PLAIN, device="cuda:0", precision="bf16", cuda_graph=True), 1, 0.1),
 }
-MARKS = {"compiled": pytest.mark.slow, "cuda": pytest.mark.gpu}
+MARKS = {"compiled": pytest.mark.slow, "fp16": pytest.mark.slow, "cuda": pytest.mark.gpu}
 RECIPES: dict[str, dict[str, Any]] = {
     "dcgan": {"width": 8},
     "wgan-gp": {"width": 8, "dropout": 0.0, "d_steps": 2},

@@ -92,6 +92,7 @@ def test_stop_ends_the_run_at_the_collapse(
     assert 500 < ticks[-1].row["nimg"] < 1280
 
 
+@pytest.mark.slow
 def test_rollback_returns_to_the_best_tick_and_changes_one_thing(
     options: TrainOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

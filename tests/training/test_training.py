@@ -65,12 +65,13 @@ def assert_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
 @pytest.mark.parametrize(
     "change",
     [
-        {},
-        {"model": "wgan-gp", "width": 8, "d_steps": 2, "lr_schedule": "fish"},
-        {"model": "vanilla", "width": 16, "r1_gamma": 1.0},
-        {"augment": "diffaugment", "instance_noise": 0.1, "d_every": "2"},
+        pytest.param({}, id="dcgan"),
+        pytest.param(
+            {"model": "wgan-gp", "width": 8, "d_steps": 2, "lr_schedule": "fish"}, id="wgan-gp", marks=pytest.mark.slow
+        ),
+        pytest.param({"model": "vanilla", "width": 16, "r1_gamma": 1.0}, id="vanilla", marks=pytest.mark.slow),
+        pytest.param({"augment": "diffaugment", "instance_noise": 0.1, "d_every": "2"}, id="augmented"),
     ],
-    ids=["dcgan", "wgan-gp", "vanilla", "augmented"],
 )
 def test_resume_equals_uninterrupted_run(options: TrainOptions, tmp_path: Path, change: dict[str, Any]) -> None:
     options = replace(options, **change)
