@@ -2,7 +2,7 @@
 
     python tests/benchmarks/small_sets.py rates PHOTOS... -o small_sets.jsonl      (on a quiet machine)
     python tests/benchmarks/small_sets.py train PHOTOS... -o small_sets.jsonl --minutes 10 [--recipes a,b] [--seeds 0,1]
-    python tests/benchmarks/small_sets.py table small_sets.jsonl
+    python tests/benchmarks/small_sets.py table -o small_sets.jsonl
 
 `rates` measures each recipe's images per second with nothing else running. `train` gives each recipe the images that it
 would see in those minutes at that rate, so that the result does not depend on what else the machine does meanwhile; it
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 SIZE = "64"
+NAMES = ("coverage", "kid")
 RECIPES = ("vanilla", "dcgan", "wgan-gp", "wgan-gp-resnet", "sngan", "r3gan-s", "fastgan")
 
 
@@ -77,17 +78,32 @@ def one(photos: Path, recipe: str, kimg: float, seed: int, args: argparse.Namesp
     }
 
 
+def print_table(args: argparse.Namespace) -> None:
+    """A Markdown row for each recipe, set, length and seed, with the intervals."""
+    names = ("photos", "min", "seed", "recipe", "kimg", "coverage", "KID", "verdict")
+    print("|", " | ".join(names), "|")
+    print("|", " | ".join("---" for _ in names), "|")
+    for row in sorted(
+        (r for r in rows(args.out) if "seed" in r), key=lambda r: (r["photos"], r["minutes"], r["recipe"])
+    ):
+        coverage, kid = (
+            f"{f['value']:.3f} ({f['low']:.3f} to {f['high']:.3f})" for f in map(row["figures"].get, NAMES)
+        )
+        kept = (row["photos"], f"{row['minutes']:g}", row["seed"], row["recipe"], f"{row['kimg']:.1f}")
+        print("|", " | ".join(map(str, (*kept, coverage, kid, row["verdict"]))), "|")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=("rates", "train"))
-    parser.add_argument("photos", nargs="+", type=Path)
+    parser.add_argument("verb", choices=("rates", "train", "table"))
+    parser.add_argument("photos", nargs="*", type=Path)
     parser.add_argument("-o", "--out", type=Path, default=Path("small_sets.jsonl"))
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--recipes", type=lambda text: text.split(","), default=list(RECIPES))
     parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0])
     args = parser.parse_args()
-    {"rates": measure_rates, "train": train}[args.verb](args)
+    {"rates": measure_rates, "train": train, "table": print_table}[args.verb](args)
 
 
 if __name__ == "__main__":
