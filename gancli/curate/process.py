@@ -70,7 +70,9 @@ def curate(
         _check_not_empty(selection)
         if dry_run:
             yield Searched(num_kept=len(selection.items), num_to_write=0)
-        else:
+            yield _done(target.folder, sources, selection, options)
+            return
+        with target.alone():
             yield from _write(pool, target, folders, selection, options)
     yield _done(target.folder, sources, selection, options)
 

@@ -9,9 +9,11 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import filelock
 
 from gancli.curate.options import CurateOptions
 from gancli.curate.sources import REVIEW
@@ -26,6 +28,7 @@ CURATION = "curation.json"
 PENDING = ".pending.json"
 DATASET = "dataset.json"
 SHEET = "contact-sheet.jpg"
+LOCK = ".curate.lock"
 RENDER_VERSION = 1
 _PICTURE = re.compile(r"images/[0-9a-f]{16}(-\d+)?(-m)?\.png")
 _OURS = {CURATION, DATASET, SHEET, MANIFEST, CREDITS, REVIEW, PENDING}
@@ -40,6 +43,28 @@ class TrainingSet:
         self.pending = _read_object(folder / PENDING)
         self.rows, self._broken = read_json_lines(folder / MANIFEST) if self.curation is not None else ([], 0)
         self.exists = self.curation is not None or self.pending is not None
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other processes from writing the set meanwhile; the system gives it back however this one ends.
+
+        Raises `DataError` when another is at it, or has changed the set since it was looked at.
+        """
+        name = clean(str(self.folder), 200)
+        lock = filelock.FileLock(make_folder(self.folder) / LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise DataError(
+                f"Another 'gan curate' is writing '{name}' now. Wait for it, or name another folder with -o."
+            ) from error
+        except OSError as error:
+            raise DiskError.from_os(error, self.folder) from error
+        with lock:
+            now = TrainingSet(self.folder)
+            if (now.curation, now.pending) != (self.curation, self.pending):
+                raise DataError(f"Another 'gan curate' has just changed '{name}'. Run the command again.")
+            yield
 
     def identity(self) -> dict[str, Any]:
         """What the set was made from and how."""

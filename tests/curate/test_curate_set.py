@@ -71,7 +71,7 @@ def test_a_folder_becomes_a_training_set_and_originals_stay(photos: Path) -> Non
     for row in kept:
         with Image.open(done.path / row["file"]) as image:
             assert (image.size, image.mode, image.info) == ((32, 32), "RGB", {})
-    names = {path.name for path in done.path.iterdir()}
+    names = {path.name for path in done.path.iterdir() if not path.name.startswith(".")}
     assert names == {"images", "manifest.jsonl", "dataset.json", "curation.json", "contact-sheet.jpg", "CREDITS.md"}
     mirrored = next(row for row in done.rows if row["source"] == "mirrored.png")
     assert (mirrored["duplicate_of"], mirrored["mirrored"], mirrored["distance"]) == ("5.png", True, 0)
@@ -151,6 +151,28 @@ def test_a_run_killed_outright_is_completed_to_the_same_bytes(tmp_path: Path, nu
     process.wait()
     whole = make(folder, out=tmp_path / "fresh")
     assert fingerprint(make(folder).path) == fingerprint(whole.path)
+
+
+def test_two_at_once_do_not_write_one_set_together(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    first = curate(photos, out=out, options=CurateOptions(size=(32, 32)), workers=0)
+    while not (out / ".pending.json").exists():
+        next(first)
+    with pytest.raises(DataError, match="is writing"):
+        make(photos, out=out)
+    *_, done = first
+    assert isinstance(done, Done)
+    assert fingerprint(make(photos, out=out).path) == fingerprint(done.path)
+
+
+def test_a_set_that_changed_while_the_pictures_were_read_is_not_written_over(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    late = curate(photos, out=out, options=CurateOptions(size=(32, 32)), workers=0)
+    next(late)
+    before = fingerprint(make(photos, out=out).path)
+    with pytest.raises(DataError, match="Run the command again"):
+        list(late)
+    assert fingerprint(out) == before
 
 
 def test_a_broken_picture_of_the_set_is_written_again_with_the_next_change(photos: Path) -> None:
