@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from gancli.curate.decisions import decide_by_number, journal_of, read_decisions
-from gancli.curate.facts import Facts, InspectSetup
+from gancli.curate.facts import Facts, InspectSetup, inspect
 from gancli.curate.findings import Done, Finding, Note, Planned, Read, Searched, Written
 from gancli.curate.options import CurateOptions
 from gancli.curate.packages import write_package
-from gancli.curate.pool import Failure, Pool
-from gancli.curate.rendering import RenderSetup, near_px
+from gancli.curate.rendering import RenderSetup, near_px, render
 from gancli.curate.selection import Selection, select
 from gancli.curate.sheet import Sheets
 from gancli.curate.sources import Source, collect_sources
@@ -24,6 +23,7 @@ from gancli.curate.summary import advise
 from gancli.curate.training_set import RENDER_VERSION, TrainingSet, choose_folder, relative_inputs
 from gancli.errors import DataError
 from gancli.manifest import write_credits
+from gancli.pool import Failure, Pool
 from gancli.text import clean, plural, slug
 
 __all__ = ["TIME_LIMIT_S", "curate", "default_folder"]
@@ -117,7 +117,7 @@ def _read(
             found[index] = known[str(source.path)]
     paths = [str(sources[index].path) for index in unread]
     spool = Spool()
-    for place, result in pool.run("inspect", _inspect_setup(options), paths):
+    for place, result in pool.run(inspect, _inspect_setup(options), paths):
         if isinstance(result, Facts):
             result = known[paths[place]] = replace(result, look=spool.keep(result.look))
         found[unread[place]] = result
@@ -215,7 +215,7 @@ def _render(
         for item in selection.items
         if item.number is not None or item.file not in present
     ]
-    for index, result in pool.run("render", setup, items):
+    for index, result in pool.run(render, setup, items):
         item = items[index]
         if isinstance(result, Failure):
             raise DataError(

@@ -11,12 +11,12 @@ from gancli.curate.duplicates import Copy, Lookalike, find_copies
 from gancli.curate.facts import Facts
 from gancli.curate.hashes import hash_text
 from gancli.curate.options import FLAGS, CurateOptions
-from gancli.curate.pool import Failure
 from gancli.curate.quality import odd_sizes
 from gancli.curate.rendering import RenderItem
 from gancli.curate.sources import UNLABELLED, Source
 from gancli.curate.summary import summarise
 from gancli.manifest import new_row
+from gancli.pool import Failure
 
 __all__ = ["Selection", "select"]
 

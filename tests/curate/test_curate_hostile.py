@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import random
-import signal
 import threading
-import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +16,6 @@ from curate_plants import noise
 from PIL import Image, PngImagePlugin
 
 from gancli.curate import CurateOptions, Done, curate
-from gancli.curate.facts import InspectSetup
-from gancli.curate.pool import Failure, Pool
 
 MODES = (
     "1",
@@ -42,7 +37,6 @@ MODES = (
     "RGBa",
 )
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
-SETUP = InspectSetup(near_px=64, background="white", trim=True, exact=False)
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -199,50 +193,6 @@ def test_two_thousand_hostile_files_are_accounted_for(tmp_path: Path) -> None:
     files = corpus(1860)
     assert len(files) >= 2000
     check_corpus(tmp_path / "in", files, workers=2)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no way to hang a process here")
-def test_a_hanging_worker_is_killed_and_the_rest_goes_on(tmp_path: Path) -> None:
-    paths = []
-    for seed in range(40):
-        paths.append(str(tmp_path / f"{seed}.png"))
-        noise(seed, 600, 400).save(paths[-1])
-    with Pool(1, time_limit_s=8) as pool:
-        results: dict[int, object] = {}
-        for index, result in pool.run("inspect", SETUP, paths):
-            results[index] = result
-            if len(results) == 5:
-                os.kill(pool._minders[0]._process.pid, signal.SIGSTOP)  # type: ignore[union-attr]
-    failures = [result for result in results.values() if isinstance(result, Failure)]
-    assert len(results) == 40
-    assert len(failures) <= 2
-    assert all(failure.reason == "took too long" for failure in failures)
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no way to crash a process here")
-def test_a_crash_costs_one_file(tmp_path: Path) -> None:
-    paths = []
-    for seed in range(48):
-        paths.append(str(tmp_path / f"{seed}.png"))
-        noise(seed, 300, 200).save(paths[-1])
-    with Pool(1) as pool:
-        results: dict[int, object] = {}
-
-        def crash() -> None:
-            while not results:
-                time.sleep(0.001)
-            os.kill(pool._minders[0]._process.pid, signal.SIGKILL)  # type: ignore[union-attr]
-
-        thread = threading.Thread(target=crash)
-        thread.start()
-        for index, result in pool.run("inspect", SETUP, paths):
-            results[index] = result
-        thread.join()
-    failures = [result for result in results.values() if isinstance(result, Failure)]
-    assert len(results) == 48
-    assert len(failures) <= 1
-    assert all(failure.reason == "crashed the decoder" for failure in failures)
 
 
 def test_a_closed_search_leaves_no_process(tmp_path: Path) -> None:

@@ -16,10 +16,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 __all__ = ["Failure", "Pool"]
 
+_Setup = TypeVar("_Setup")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+_Job = Callable[[Any, Any], Any]
 _BATCH, _AHEAD = 16, 8
 _Results = queue.SimpleQueue[tuple[int, Any]]
 
@@ -44,10 +48,15 @@ class Pool:
         self._closed = threading.Event()
         self._watchdog: threading.Thread | None = None
 
-    def run(self, job: str, setup: Any, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        """Does `job` (of `gancli.curate.worker`) for each item; yields (index, result or Failure) as they come."""
+    def run(
+        self, job: Callable[[_Setup, _Item], _Result], setup: _Setup, items: Sequence[_Item]
+    ) -> Iterator[tuple[int, _Result | Failure]]:
+        """Does `job`, a function at the top of a module, for each item; yields (index, what came of it) as they come.
+
+        A `DiskError` of a worker stops everything and is raised here.
+        """
         if self.workers < 1:
-            from gancli.curate.worker import answer
+            from gancli.worker import answer
 
             for index, item in enumerate(items):
                 result = answer(job, setup, item)
@@ -130,7 +139,7 @@ class _Minder:
         self._overdue = self._stopped = False
 
     def work(
-        self, job: str, setup: Any, items: Sequence[Any], next_batch: Callable[[], range | None], results: _Results
+        self, job: _Job, setup: Any, items: Sequence[Any], next_batch: Callable[[], range | None], results: _Results
     ) -> None:
         try:
             while (batch := next_batch()) is not None:
@@ -140,7 +149,7 @@ class _Minder:
         except BaseException as error:  # noqa: BLE001 - handed to the thread that asked
             results.put((-1, error))
 
-    def _do(self, job: str, setup: Any, batch: list[Any], left: list[int], results: _Results) -> None:
+    def _do(self, job: _Job, setup: Any, batch: list[Any], left: list[int], results: _Results) -> None:
         """Sends what is left of a batch and takes the answers; a death is the fault of the first without one."""
         process = self._start()
         assert process.stdin is not None
@@ -171,7 +180,7 @@ class _Minder:
                 "OPENBLAS_NUM_THREADS": "1",
             }
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "gancli.curate.worker"],
+                [sys.executable, "-P", "-m", "gancli.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The child process of `gancli.curate.pool`: reads batches of work from stdin, answers one by one on stdout.
+"""The child process of `gancli.pool`: reads batches of work from stdin, answers one by one on stdout.
 
 It is bounded in memory, ignores Ctrl-C (the parent decides), and whatever a library prints does not reach the pipe.
 """
@@ -13,16 +13,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from gancli.curate.facts import inspect
-from gancli.curate.pool import Failure
-from gancli.curate.rendering import render
 from gancli.errors import DiskError
 from gancli.images import ImageError
+from gancli.pool import Failure
 
 __all__ = ["answer", "main"]
 
 _MEMORY_BYTES = 6 << 30
-_JOBS: dict[str, Callable[[Any, Any], Any]] = {"inspect": inspect, "render": render}
 
 
 def main() -> None:
@@ -42,10 +39,10 @@ def main() -> None:
                 answers.flush()
 
 
-def answer(job: str, setup: Any, item: Any) -> Any:
+def answer(job: Callable[[Any, Any], Any], setup: Any, item: Any) -> Any:
     """What `job` finds about one item: its result, a `Failure`, or the `DiskError` that stops everything."""
     try:
-        return _JOBS[job](setup, item)
+        return job(setup, item)
     except ImageError as error:
         return Failure(error.reason)
     except DiskError as error:
