@@ -27,7 +27,7 @@ __all__ = ["check_precision", "choose_engine", "make_iteration", "plan_tick_kimg
 
 MEASURE_S = 1.5
 _TRIAL_S = 1.5  # about what one iteration of the trial may take on a processor
-_FEW = 4  # images are enough to measure a slow recipe
+_FEW, _GROWTH = 2, 4  # images are enough to measure a slow recipe; of a quick one so many times more are tried
 _TICK_S = 40.0
 _SHORTEST_TICK_S = 8.0
 _TICKS_PER_RUN = 20
@@ -47,12 +47,15 @@ def choose_engine(config: TrainConfig, data: TrainingSet, say: Callable[[str], N
     is being tried. Raises `ConfigError` when the device cannot do the asked precision, or nothing can be compiled.
     """
     candidates = _candidates(config, pick_device(config.device))
-    candidates, trial = _fitted(config, candidates, data, say)
+    state = State.fresh(config, candidates[0])
+    candidates, seconds = _fitted(config, candidates, data, state, say)
+    trial = _trial(config, candidates[0], data, state, seconds)
     # a recipe too slow for a second is timed from its first step on, unless several engines are compared
     warms_up = len(candidates) > 1 or trial.batch_size == config.batch_size
     chosen, rate = candidates[0], 0.0
-    for engine in candidates:
-        found, engine = _measured(trial, engine, data, say, warms_up)
+    for number, engine in enumerate(candidates):
+        own = State.fresh(config, engine) if number else state
+        found, engine = _measured(trial, engine, data, own, say, warms_up)
         if len(candidates) > 1:
             say(f"measured {_name(engine)}: {found:,.0f} images/s")
         if found > _GAIN * rate:
@@ -186,14 +189,13 @@ def _need_compiler(config: TrainConfig, device: torch.device) -> None:
 
 
 def _measured(
-    config: TrainConfig, engine: Engine, data: TrainingSet, say: Callable[[str], None], warms_up: bool
+    config: TrainConfig, engine: Engine, data: TrainingSet, state: State, say: Callable[[str], None], warms_up: bool
 ) -> tuple[float, Engine]:
-    """Images per second of real iterations on a copy of the untrained state; `engine` with what they showed."""
+    """Images per second of real iterations on `state`, which is thrown away; `engine` with what they showed."""
     tune(config, engine)
     is_cuda = engine.device.startswith("cuda")
     if is_cuda:
         torch.cuda.reset_peak_memory_stats(engine.device)
-    state = State.fresh(config, engine)
     iteration = make_iteration(config, engine, state, BatchSource(data, config, torch.device(engine.device)))
     for _ in range(iteration.warm_up if warms_up else 0):
         iteration.run(0.0)
@@ -212,17 +214,16 @@ def _measured(
 
 
 def _fitted(
-    config: TrainConfig, engines: list[Engine], data: TrainingSet, say: Callable[[str], None]
-) -> tuple[list[Engine], TrainConfig]:
-    """`engines` with micro-batches where a step would take too much, and the config to measure them with.
+    config: TrainConfig, engines: list[Engine], data: TrainingSet, state: State, say: Callable[[str], None]
+) -> tuple[list[Engine], float]:
+    """`engines` with micro-batches where a step would take too much, and about the seconds that an image takes.
 
     Networks that look at the whole batch are never cut. Where bit-exactness is asked for, only the recipe's own budget
-    counts, not what happens to be free. On a processor a slow recipe is measured on fewer images.
+    counts, not what happens to be free.
     """
     if config.is_points:
-        return engines, config
+        return engines, 0.0
     first = engines[0]
-    state = State.fresh(config, first)
     source = BatchSource(data, config, torch.device(first.device))
     began = time.perf_counter()
     estimate = estimate_memory(config, first, state, source)
@@ -234,11 +235,34 @@ def _fitted(
     if size:
         say(f"a batch of {config.batch_size} takes {estimate.peak_mb(config.batch_size):,.0f} MB: in pieces of {size}")
     peak_mb = round(estimate.peak_mb(size or config.batch_size), 1)
-    trial = config
-    if first.device == "cpu" and not first.compile:
-        few = min(config.batch_size, max(_FEW, _FEW * int(_TRIAL_S / seconds / _FEW)))
+    return [replace(engine, micro_batch=size, peak_mb=peak_mb) for engine in engines], seconds
+
+
+def _trial(config: TrainConfig, engine: Engine, data: TrainingSet, state: State, seconds: float) -> TrainConfig:
+    """`config` with as many images a batch as a processor takes `_TRIAL_S` for, where one takes about `seconds`.
+
+    Part of a step is the same for any batch (Adam, on many parameters): while a step stays short, the batch grows.
+    """
+    if config.is_points or engine.device != "cpu" or engine.compile:
+        return config
+    few = min(config.batch_size, max(_FEW, _FEW * int(_TRIAL_S / seconds / _FEW)))
+    trial = replace(config, batch_size=few)
+    if few * seconds > _TRIAL_S:
+        return trial
+    while few < config.batch_size:
         trial = replace(config, batch_size=few)
-    return [replace(engine, micro_batch=size, peak_mb=peak_mb) for engine in engines], trial
+        iteration = make_iteration(trial, engine, state, BatchSource(data, trial, torch.device("cpu")))
+        taken = 0.0
+        for _ in range(2):  # the first makes the state of the optimizers
+            began = time.perf_counter()
+            iteration.run(0.0)
+            taken = time.perf_counter() - began
+            if taken > _TRIAL_S:
+                break
+        if taken * _GROWTH > _TRIAL_S:
+            return trial
+        few = min(config.batch_size, few * _GROWTH)
+    return config
 
 
 def _name(engine: Engine) -> str:

@@ -344,3 +344,13 @@ def test_a_compiler_that_fails_leaves_the_function_as_it_is(monkeypatch: pytest.
 def test_images_on_a_processor_are_not_compiled_unasked(data: TrainingSet, compile_: str) -> None:
     engine = choose_engine(config_of(data, "dcgan", compile=compile_, precision="fp32"), data, lambda text: None)
     assert (engine.compile, engine.cuda_graph) == (False, False)
+
+
+@pytest.mark.parametrize(("seconds", "batch_size"), [(12.0, 48), (100.0, 2)])
+def test_a_quick_recipe_is_measured_on_its_whole_batch_and_a_slow_one_on_a_few_images(
+    data: TrainingSet, monkeypatch: pytest.MonkeyPatch, seconds: float, batch_size: int
+) -> None:
+    monkeypatch.setattr(engine_module, "_TRIAL_S", 60.0)
+    config = config_of(data, "vanilla", batch_size=48)
+    trial = engine_module._trial(config, PLAIN, data, State.fresh(config, PLAIN), seconds)
+    assert trial.batch_size == batch_size

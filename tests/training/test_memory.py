@@ -18,6 +18,7 @@ from gancli.training import engine as engine_module
 from gancli.training import memory as memory_module
 from gancli.training.memory import MemoryEstimate, budget_mb, is_out_of_memory, pick_micro_batch
 from gancli.training.session import open_session
+from gancli.training.state import State
 from gancli.training.step import Step
 
 
@@ -127,7 +128,8 @@ def test_a_card_of_6_gb_holds_the_recipes_batch(model: str, side: int, most_mb: 
         facts=facts, images=images, labels=None, train=torch.arange(len(images)), held_out=torch.arange(0)
     )
     config = resolve(TrainOptions(model=model, kimg=1.0, device="cpu", precision="fp32", compile="off"), facts)
-    (engine,), _ = engine_module._fitted(config, [Engine(device="cpu", precision="fp32")], data, lambda text: None)
+    engine = Engine(device="cpu", precision="fp32")
+    (engine,), _ = engine_module._fitted(config, [engine], data, State.fresh(config, engine), lambda text: None)
     assert config.batch_size == find_recipe(model).batch_size  # in pieces, where it must be
     assert 50 < engine.peak_mb < most_mb
 
