@@ -16,16 +16,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
-__all__ = ["Failure", "Pool"]
+__all__ = ["Failure", "Pool", "num_cpus"]
 
 _Setup = TypeVar("_Setup")
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _Job = Callable[[Any, Any], Any]
-_BATCH, _AHEAD = 16, 8
-_Results = queue.SimpleQueue[tuple[int, Any]]
+_AHEAD = 8
+_LULL_S = 0.002
+_Results = queue.SimpleQueue[list[tuple[int, Any]] | BaseException]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Failure:
     """What a worker could not do: 'took too long', 'crashed the decoder', or why the file cannot be used."""
 
     reason: str
+
+
+def num_cpus() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Pool:
@@ -49,11 +55,11 @@ class Pool:
         self._watchdog: threading.Thread | None = None
 
     def run(
-        self, job: Callable[[_Setup, _Item], _Result], setup: _Setup, items: Sequence[_Item]
+        self, job: Callable[[_Setup, _Item], _Result], setup: _Setup, items: Sequence[_Item], *, batch: int = 16
     ) -> Iterator[tuple[int, _Result | Failure]]:
         """Does `job`, a function at the top of a module, for each item; yields (index, what came of it) as they come.
 
-        A `DiskError` of a worker stops everything and is raised here.
+        A worker is given `batch` items at a time. A `DiskError` of one stops everything and is raised here.
         """
         if self.workers < 1:
             from gancli.worker import answer
@@ -66,7 +72,7 @@ class Pool:
             return
         results: _Results = queue.SimpleQueue()
         stop = threading.Event()
-        starts = iter(range(0, len(items), _BATCH))
+        starts = iter(range(0, len(items), batch))
         lock = threading.Lock()
         room = threading.Semaphore(_AHEAD * self.workers)  # no more is done than whoever asked has taken
 
@@ -74,9 +80,9 @@ class Pool:
             room.acquire()
             with lock:
                 start = None if stop.is_set() else next(starts, None)
-            return None if start is None else range(start, min(start + _BATCH, len(items)))
+            return None if start is None else range(start, min(start + batch, len(items)))
 
-        minders = self._ready(min(self.workers, -(-len(items) // _BATCH)))
+        minders = self._ready(min(self.workers, -(-len(items) // batch)))
         threads = [
             threading.Thread(target=minder.work, args=(job, setup, items, next_batch, results), daemon=True)
             for minder in minders
@@ -86,13 +92,16 @@ class Pool:
             for thread in threads:
                 thread.start()
             while done < len(items):
-                index, result = results.get()
-                if isinstance(result, BaseException):
-                    raise result
-                done += 1
-                if done % _BATCH == 0:
-                    room.release()
-                yield index, result
+                handful = results.get()
+                if isinstance(handful, BaseException):
+                    raise handful
+                for index, result in handful:
+                    if isinstance(result, BaseException):
+                        raise result
+                    done += 1
+                    if done % batch == 0:
+                        room.release()
+                    yield index, result
         finally:
             stop.set()
             room.release(len(threads) + 1)
@@ -135,6 +144,7 @@ class _Minder:
     def __init__(self, time_limit_s: float) -> None:
         self._time_limit_s = time_limit_s
         self._process: subprocess.Popen[bytes] | None = None
+        self._received = bytearray()
         self._deadline = float("inf")
         self._overdue = self._stopped = False
 
@@ -147,7 +157,7 @@ class _Minder:
                 while left and not self._stopped:
                     self._do(job, setup, [items[i] for i in left], left, results)
         except BaseException as error:  # noqa: BLE001 - handed to the thread that asked
-            results.put((-1, error))
+            results.put(error)
 
     def _do(self, job: _Job, setup: Any, batch: list[Any], left: list[int], results: _Results) -> None:
         """Sends what is left of a batch and takes the answers; a death is the fault of the first without one."""
@@ -158,20 +168,38 @@ class _Minder:
             self._deadline = time.monotonic() + self._time_limit_s + 30  # a fresh interpreter may be slow to start
             pickle.dump((job, setup, batch), process.stdin)
             process.stdin.flush()
-            for _ in range(len(batch)):
-                answer = pickle.load(process.stdout)
+            while left:
+                handful = self._answers(process.stdout)
                 self._deadline = time.monotonic() + self._time_limit_s
-                results.put((left.pop(0), answer))
-        except (EOFError, OSError, pickle.UnpicklingError):
+                results.put([(left.pop(0), answer) for answer in handful])
+        except (EOFError, OSError):
             self._end()
             if left and not self._stopped:
-                results.put((left.pop(0), Failure("took too long" if self._overdue else "crashed the decoder")))
+                results.put([(left.pop(0), Failure("took too long" if self._overdue else "crashed the decoder"))])
         finally:
             self._deadline = float("inf")
+
+    def _answers(self, pipe: IO[bytes]) -> list[Any]:
+        """Those that have come, at least one.
+
+        They are left to gather for a moment: to be woken for each costs both sides more than a small picture does.
+        """
+        answers: list[Any] = []
+        while not answers:
+            time.sleep(_LULL_S)
+            piece = os.read(pipe.fileno(), 1 << 20)
+            if not piece:
+                raise EOFError
+            self._received += piece
+            while len(self._received) >= (end := 4 + int.from_bytes(self._received[:4], "little")):
+                answers.append(pickle.loads(self._received[4:end]))
+                del self._received[:end]
+        return answers
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             self._overdue = False
+            self._received.clear()
             places = [os.path.abspath(place) for place in sys.path]
             environment = {
                 **os.environ,

@@ -35,7 +35,8 @@ def main() -> None:
             except EOFError:
                 return
             for item in batch:
-                pickle.dump(answer(job, setup, item), answers, pickle.HIGHEST_PROTOCOL)
+                words = pickle.dumps(answer(job, setup, item), pickle.HIGHEST_PROTOCOL)
+                answers.write(len(words).to_bytes(4, "little") + words)
                 answers.flush()
 
 

@@ -1,19 +1,24 @@
 """Decoded once, mapped for ever: a training set as one uint8 array in a file of the user's cache folder.
 
 The key is the list of files with their sizes and times; the fingerprint is of the pixels, so that a moved or copied
-set is recognised and a changed one noticed. The folder is ours, capped in size, oldest out first.
+set is recognised and a changed one noticed. The folder is ours, capped in size, oldest out first. No set is ever in
+the memory as a whole.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +26,15 @@ import numpy as np
 import numpy.typing as npt
 
 from gancli.errors import DiskError
+from gancli.pool import num_cpus
 
-__all__ = ["cache_folder", "cached_array", "digests_of", "fingerprint_of", "scratch_array"]
+__all__ = ["cache_folder", "cached_array", "digests_of", "fingerprint_of"]
 
 _CAP_BYTES = 20 << 30
-_LAYOUT = 3  # raised when what is cached changes its meaning
+_LAYOUT = 4  # raised when what is cached changes its meaning
+_PIXELS, _DIGESTS, _FACTS = "images.u8", "digests.npy", "facts.json"
+_HASHED_AT_ONCE = 8 << 20
+_ABANDONED_S = 86400
 
 Pixels = npt.NDArray[np.uint8]
 Digests = npt.NDArray[np.uint64]
@@ -62,48 +71,71 @@ def fingerprint_of(images: npt.NDArray[Any], digests: Digests, labels: npt.NDArr
 
 
 def cached_array(
-    key: dict[str, Any], build: Callable[[], tuple[Pixels, dict[str, Any]]]
+    key: dict[str, Any], build: Callable[[Path], tuple[tuple[int, ...], dict[str, Any]]]
 ) -> tuple[Pixels, Digests, dict[str, Any]]:
-    """The array, its digests and its facts for `key`; `build` decodes them when they are not there yet.
+    """The array, its digests and its facts for `key`.
 
-    The array comes back memory-mapped, private and writable; a second start reads no picture of it. A cache that cannot
-    be written costs a second decoding.
+    When they are not there yet, `build` writes the array's bytes to the file it is given, and returns its shape and
+    facts. The array comes back memory-mapped, private and writable; a second start reads no picture of it. A cache that
+    cannot be written costs a second decoding. Raises `DiskError`.
     """
     name = hashlib.blake2b(json.dumps([_LAYOUT, key], sort_keys=True).encode(), digest_size=12).hexdigest()
     folder = cache_folder() / name
     found = _load(folder)
     if found is not None:
         return found
-    images, facts = build()
-    digests = digests_of(images)
     try:
-        _store(folder, images, digests, facts)
-    except OSError:
-        return images, digests, facts
-    return _load(folder) or (images, digests, facts)
+        return _made(folder.parent, build, keep_as=folder)
+    except DiskError:
+        return _made(Path(tempfile.gettempdir()), build, keep_as=None)
 
 
-def scratch_array(shape: tuple[int, ...]) -> Pixels:
-    """A zeroed uint8 array to decode into; in a file when it is large, so that a set may exceed the memory."""
-    if int(np.prod(shape)) < 1 << 30:
-        return np.zeros(shape, np.uint8)
-    folder = cache_folder()
+def _made(
+    parent: Path, build: Callable[[Path], tuple[tuple[int, ...], dict[str, Any]]], keep_as: Path | None
+) -> tuple[Pixels, Digests, dict[str, Any]]:
+    """What `build` builds below `parent`; it stays there as `keep_as`, or as long as it is mapped."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 — lives as long as the map
-        return np.memmap(file, np.uint8, "w+", shape=shape)
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".building-", dir=parent, ignore_cleanup_errors=True) as place:
+            folder = Path(place)
+            shape, facts = build(folder / _PIXELS)
+            if not shape[0]:
+                return np.zeros(shape, np.uint8), np.zeros(0, np.uint64), facts
+            np.save(folder / _DIGESTS, _digests_in(folder / _PIXELS, shape))
+            (folder / _FACTS).write_text(json.dumps(facts | {"shape": shape}))
+            if keep_as is not None:
+                _keep(folder, keep_as)
+            found = _load(keep_as or folder)
+            if found is None:
+                raise FileNotFoundError(errno.ENOENT, "somebody has deleted it")
+            return found
     except OSError as error:
-        raise DiskError.from_os(error, folder, "decode the images into") from error
+        raise DiskError.from_os(error, parent, "decode the images into") from error
+
+
+def _digests_in(file: Path, shape: tuple[int, ...]) -> Digests:
+    """`digests_of` the array in `file`, by as many threads as there are processors: hashing lets them run."""
+    row = math.prod(shape[1:])
+    step = max(1, _HASHED_AT_ONCE // row)
+
+    def digests_from(start: int) -> Digests:
+        count = min(step, shape[0] - start)
+        pixels = np.fromfile(file, np.uint8, count * row, offset=start * row)
+        return digests_of(pixels.reshape(count, row))
+
+    with ThreadPoolExecutor(num_cpus()) as threads:
+        return np.concatenate(list(threads.map(digests_from, range(0, shape[0], step))))
 
 
 def _load(folder: Path) -> tuple[Pixels, Digests, dict[str, Any]] | None:
     try:
-        facts = json.loads((folder / "facts.json").read_text())
-        images = np.load(folder / "images.npy", mmap_mode="c")
-        digests = np.load(folder / "digests.npy")
-    except (OSError, ValueError, EOFError):
+        facts = json.loads((folder / _FACTS).read_text())
+        shape = tuple(facts["shape"])
+        images = np.memmap(folder / _PIXELS, np.uint8, "c", shape=shape)
+        digests = np.load(folder / _DIGESTS)
+    except (OSError, ValueError, EOFError, KeyError, TypeError):
         return None
-    if images.dtype != np.uint8 or list(images.shape) != facts.get("shape"):
+    if (folder / _PIXELS).stat().st_size != images.nbytes:
         return None
     if digests.dtype != np.uint64 or digests.shape != images.shape[:1]:
         return None
@@ -112,28 +144,31 @@ def _load(folder: Path) -> tuple[Pixels, Digests, dict[str, Any]] | None:
     return images, digests, facts
 
 
-def _store(folder: Path, images: Pixels, digests: Digests, facts: dict[str, Any]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _make_room(folder.parent, images.nbytes)
-    building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
-    try:
-        np.save(building / "images.npy", images)
-        np.save(building / "digests.npy", digests)
-        facts["shape"] = list(images.shape)
-        (building / "facts.json").write_text(json.dumps(facts))
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(building, folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+def _keep(made: Path, folder: Path) -> None:
+    """Moves what was made into the cache, where another process may have put the same a moment ago."""
+    _make_room(folder.parent, _size(made))
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        os.replace(made, folder)
 
 
-def _make_room(folder: Path, needed: int) -> None:
-    sets = [path for path in folder.iterdir() if (path / "facts.json").is_file() and (path / "images.npy").is_file()]
-    sizes = {path: (path / "images.npy").stat().st_size for path in sets}
-    total = sum(sizes.values()) + needed
+def _make_room(parent: Path, needed: int) -> None:
+    """Deletes the oldest sets beyond the cap, and what was being built when a process was killed."""
+    now = time.time()
+    sets = {}
+    for path in parent.iterdir():
+        if path.name.startswith(".building-"):
+            if now - max((p.stat().st_mtime for p in path.iterdir()), default=now) > _ABANDONED_S:
+                shutil.rmtree(path, ignore_errors=True)
+        elif (path / _FACTS).is_file():
+            sets[path] = _size(path)
+    total = sum(sets.values()) + needed
     for path in sorted(sets, key=lambda p: p.stat().st_mtime):
         if total <= _CAP_BYTES:
             return
-        total -= sizes[path]
+        total -= sets[path]
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())

@@ -6,6 +6,7 @@ Nothing is unpacked: a shard is walked through once for where its images lie, an
 
 from __future__ import annotations
 
+import functools
 import json
 import tarfile
 from collections.abc import Iterator
@@ -113,7 +114,7 @@ def _sample(shard: Path, image: tuple[str, int, int], beside: dict[str, str]) ->
         pass
     label = beside.get(".cls") or facts.get("label")
     return Sample(
-        entry=Entry(f"{shard.name}/{name}", (offset, size), lambda: _read(shard, offset, size)),
+        entry=Entry(f"{shard.name}/{name}", (offset, size), functools.partial(_read, shard, offset, size)),
         label="" if label is None else clean(label, 80).strip(),
         split=str(facts.get("split") or ""),
         license=clean(facts.get("license") or "unknown", 60),

@@ -16,7 +16,8 @@ import numpy.typing as npt
 import torch
 
 from gancli.data.cache import cached_array
-from gancli.data.folder import Entry, decode, folder_entries, zip_entries
+from gancli.data.decoding import decode
+from gancli.data.folder import Entry, folder_entries, zip_entries
 from gancli.data.idx import read_idx_folder
 from gancli.data.shards import find_shards, read_shards, shard_stamps
 from gancli.errors import DataError, UsageError
@@ -74,9 +75,9 @@ def _open_path(path: Path, size: str | None) -> Loaded:
     chosen = parse_train_size(size) if size else own_size or _DEFAULT_SIZE
     key = {"size": chosen, "files": [(e.name, *e.stamp) for e in entries], "place": str(path.resolve())}
 
-    def build() -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
-        images, kept, skipped = decode(entries, chosen)
-        return images, {"kept": kept, "skipped": skipped}
+    def build(file: Path) -> tuple[tuple[int, ...], dict[str, Any]]:
+        shape, kept, skipped = decode(entries, chosen, file)
+        return shape, {"kept": kept, "skipped": skipped}
 
     images, digests, facts = cached_array(key, build)
     names = [entries[i].name for i in facts["kept"]]
@@ -101,11 +102,11 @@ def _open_shards(path: Path, shards: list[Path], size: str | None) -> Loaded:
     made = _curation(path) if (path / "curation.json").is_file() else {}
     chosen = parse_train_size(size) if size else _own_size(made) or _DEFAULT_SIZE
 
-    def build() -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
+    def build(file: Path) -> tuple[tuple[int, ...], dict[str, Any]]:
         samples, damaged = read_shards(shards)
-        images, kept, skipped = decode([sample.entry for sample in samples], chosen)
+        shape, kept, skipped = decode([sample.entry for sample in samples], chosen, file)
         used = [samples[index] for index in kept]
-        return images, {
+        return shape, {
             "names": [sample.entry.name for sample in used],
             "labels": [sample.label for sample in used],
             "held_out": [sample.entry.name for sample in used if sample.split == "held-out"],
@@ -207,11 +208,13 @@ def _open_demo(rest: str, size: str | None, seed: int) -> Loaded:
         raise UsageError(f"'demo:{clean(rest, 40)}' is not known; there is demo:landscapes.")
     chosen = parse_train_size(size) if size else _DEFAULT_SIZE
 
-    def build() -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
+    def build(file: Path) -> tuple[tuple[int, ...], dict[str, Any]]:
         from gancli.painter import landscapes
 
         images, labels = landscapes(DEMO_SIZE, chosen, seed)
-        return np.ascontiguousarray(images.transpose(0, 3, 1, 2)), {"labels": labels.tolist()}
+        pixels = images.transpose(0, 3, 1, 2)
+        file.write_bytes(pixels.tobytes())
+        return pixels.shape, {"labels": labels.tolist()}
 
     from gancli.painter import KINDS
 

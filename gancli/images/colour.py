@@ -111,5 +111,6 @@ def to_array(image: Image.Image, channels: int, background: str = "white") -> Pi
         color = "white" if background == "keep" else background
         canvas = Image.new("RGBA", image.size, ImageColor.getrgb(color))
         image = Image.alpha_composite(canvas, image)
-    pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    mode = "L" if channels == 1 else "RGB"
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     return np.ascontiguousarray(pixels[:, :, None] if channels == 1 else pixels)

@@ -29,6 +29,8 @@ def fit_image(
         box = _crop_box(image.size, size, *_interest(image, size))
     elif fit != "stretch":
         raise ValueError(f"fit is '{fit}'; it can be crop, pad, stretch or smart")
+    if image.size == size:
+        return image
     return image.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
 
 

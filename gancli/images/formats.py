@@ -111,6 +111,6 @@ def list_images(folder: Path | str) -> list[Path]:
                 continue
             if entry.is_dir():
                 (links if entry.is_symlink() else folders).append(Path(entry.path))
-            elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
                 found.append(Path(entry.path))
     return sorted(found, key=os.fsencode)

@@ -76,7 +76,7 @@ def _decode(data: bytes, kind: str, near_px: int | None) -> Picture:
             raise ImageError("too large")
         if width < 1 or height < 1:
             raise ImageError("empty picture")
-        if near_px is not None and kind == "jpeg":
+        if near_px is not None and kind == "jpeg" and min(width, height) >= 2 * near_px:
             opened.draft(None, (near_px, near_px))
         opened.decodermaxblock = len(data)  # all at once: a decoder fed by pieces starts over at each end
         opened.load()

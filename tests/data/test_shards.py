@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from gancli.data import folder, shards
+from gancli.data import shards, sources
 from gancli.data.dataset import open_training_set
 from gancli.errors import DataError, UsageError
 
@@ -64,7 +64,7 @@ def test_a_second_start_decodes_nothing_and_a_changed_shard_is_noticed(
     first = open_training_set(str(shard_folder), size="16")
     with monkeypatch.context() as context:
         context.setattr(shards, "_samples", lambda shard: pytest.fail("walked through again"))
-        context.setattr(folder, "_decode_one", lambda *given: pytest.fail("decoded again"))
+        context.setattr(sources, "decode", lambda *given: pytest.fail("decoded again"))
         again = open_training_set(str(shard_folder), size="16")
     assert again.facts == first.facts
     write_shard(shard_folder / "00001.tar", {"1.png": pictures[0], "2.png": pictures[1]})
