@@ -9,15 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from gancli.curate.hashes import grey_square, hash_pair
-from gancli.curate.quality import SCALE_PX, constant_borders, flags_of, jpeg_quality, quality_scores, sharpness
+from gancli.curate.quality import (
+    SCALE_PX,
+    constant_borders,
+    deviation,
+    flags_of,
+    jpeg_quality,
+    quality_scores,
+    sharpness,
+)
 from gancli.images import Picture, has_alpha, is_grey, read_bytes, read_picture, to_array
 
 __all__ = ["COLOUR_PX", "Facts", "InspectSetup", "inspect", "trimmed"]
 
 COLOUR_PX = 8
+Pixels = npt.NDArray[np.uint8]
 _SHARPNESS_PX = 128  # whatever scale a JPEG was decoded at, sharpness is compared at this shorter side
 
 
@@ -59,14 +69,15 @@ def inspect(setup: InspectSetup, path: str) -> Facts:
     picture = read_picture(data, near_px=None if setup.exact else setup.near_px)
     image = trimmed(picture.image) if setup.trim else picture.image
     plain = _over(image, setup.background)
+    decoded = plain.convert("L")
     work = _at_most(plain.convert("RGB"), SCALE_PX)
-    square = grey_square(plain)
-    pixels = np.asarray(work)
-    scores = quality_scores(work, pixels, plain)
+    grey = decoded if work.size == plain.size else work.convert("L")
+    square, pixels = grey_square(decoded), np.asarray(work)
+    scores = quality_scores(work, pixels, grey, decoded)
     quality = jpeg_quality(picture.tables) if picture.format == "jpeg" else None
     if quality is not None:
         scores["low-quality"] = quality
-    grey = is_grey(plain)
+    colourless = is_grey(plain)
     phash, mirrored = hash_pair(square)
     whole = to_array(plain, 1 if plain.mode == "L" else 3) if setup.exact else None
     return Facts(
@@ -77,15 +88,15 @@ def inspect(setup: InspectSetup, path: str) -> Facts:
         format=picture.format,
         phash=phash,
         phash_mirrored=mirrored,
-        flat=_is_flat(square, work),
-        grey=grey,
+        flat=_is_flat(square, grey),
+        grey=colourless,
         alpha=has_alpha(picture.image),
         look=square.tobytes(),
         colours=np.asarray(work.convert("YCbCr").resize((COLOUR_PX, COLOUR_PX), Image.Resampling.BOX)).tobytes(),
         pixels="" if whole is None else _digest(whole),
         pixels_mirrored="" if whole is None else _digest(whole[:, ::-1]),
-        flags=tuple(flags_of(scores) + (["greyscale"] if grey else [])),
-        merit=_merit(picture, work, pixels, scores, quality),
+        flags=tuple(flags_of(scores) + (["greyscale"] if colourless else [])),
+        merit=_merit(picture, _at_one_scale(work, grey), pixels, scores["bars"], quality),
     )
 
 
@@ -116,8 +127,14 @@ def _at_most(image: Image.Image, side: int) -> Image.Image:
     return image.resize(size, Image.Resampling.BOX)
 
 
-def _is_flat(square: Any, work: Image.Image) -> bool:
-    return float(square.std()) < 4 or work.convert("L").entropy() < 1
+def _is_flat(square: Pixels, grey: Image.Image) -> bool:
+    return deviation(square) < 4 or grey.entropy() < 1
+
+
+def _at_one_scale(work: Image.Image, grey: Image.Image) -> Pixels:
+    """In grey, at the shorter side at which sharpness is compared."""
+    scale = _SHARPNESS_PX / min(work.size)
+    return np.asarray(grey if scale >= 1 else _at_most(work, math.ceil(max(work.size) * scale)).convert("L"))
 
 
 def _digest(pixels: Any) -> str:
@@ -126,21 +143,17 @@ def _digest(pixels: Any) -> str:
     return digest.hexdigest()[:32]
 
 
-def _merit(picture: Picture, work: Image.Image, pixels: Any, scores: dict[str, float], quality: float | None) -> float:
+def _merit(picture: Picture, grey: Pixels, pixels: Pixels, bars: float, quality: float | None) -> float:
     """How good a copy: resolution above all, then sharpness, fine JPEG tables, unclipped light and no added bars.
 
     One number, so that the order of any pictures is consistent; a doubled side is worth 4, a JPEG at quality 30
     costs 0.7, half the sharpness 0.5, a tenth of the pixels clipped 0.4, a bar of a tenth of the height 0.4.
     """
-    scale = _SHARPNESS_PX / min(work.size)
-    at_one_scale = _at_most(work, math.ceil(max(work.size) * scale)) if scale < 1 else work
-    red, green, blue = (pixels[..., channel] for channel in range(3))
-    white = np.minimum(np.minimum(red, green), blue) >= 254
-    black = np.maximum(np.maximum(red, green), blue) <= 1
+    clipped = sum(np.count_nonzero(end[..., 0] & end[..., 1] & end[..., 2]) for end in (pixels >= 254, pixels <= 1))
     return (
         4 * math.log2(min(picture.width, picture.height))
-        + 0.5 * math.log2(sharpness(at_one_scale) + 0.01)
+        + 0.5 * math.log2(sharpness(grey) + 0.01)
         - (100 - quality if quality is not None else 0) / 100
-        - 4 * float((white | black).mean())
-        - 4 * scores["bars"]
+        - 4 * 3 * clipped / pixels.size
+        - 4 * bars
     )

@@ -32,7 +32,7 @@ def hash_pair(grey: npt.NDArray[np.uint8]) -> tuple[int, int]:
 def _pack(low: npt.NDArray[np.float64]) -> int:
     ordered = np.sort(low, axis=None)
     bits = (low > (ordered[31] + ordered[32]) / 2).reshape(-1)
-    return int(_PLACES[bits].sum())
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
 def grey_square(image: Image.Image) -> npt.NDArray[np.uint8]:

@@ -28,7 +28,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-__all__ = ["SCALE_PX", "constant_borders", "flags_of", "jpeg_quality", "odd_sizes", "quality_scores", "sharpness"]
+__all__ = [
+    "SCALE_PX",
+    "constant_borders",
+    "deviation",
+    "flags_of",
+    "jpeg_quality",
+    "odd_sizes",
+    "quality_scores",
+    "sharpness",
+]
 
 SCALE_PX = 256
 _LIMITS = {
@@ -42,16 +51,20 @@ _LIMITS = {
 }
 _OVER = {"few-colours": 0.95, "bars": 0.02}
 _Pixels = npt.NDArray[np.uint8]
+_Floats = npt.NDArray[np.float32]
 
 
-def quality_scores(work: Image.Image, pixels: _Pixels, decoded: Image.Image) -> dict[str, float]:
-    """The scores of one picture: `work`, and its `pixels`, RGB and at most 256 px long; `decoded` as it was read."""
-    low, high = _brightness(pixels, (0.05, 0.99))
+def quality_scores(work: Image.Image, pixels: _Pixels, grey: Image.Image, decoded: Image.Image) -> dict[str, float]:
+    """The scores of one picture: `work`, its `pixels`, and it in `grey`, at most 256 px long; `decoded`: as read, grey.
+
+    A score that part of the picture keeps from its limit is not worked out further: it lies on its side of the limit.
+    """
+    low, high = _brightness(pixels)
     width, height = decoded.size
     return {
         "dark": high,
         "light": 1 - low,
-        "blurry": _blur_score(work),
+        "blurry": _blur_score(work, grey),
         "low-information": min(1.0, 0.1 * work.entropy()),
         "odd-aspect": min(width / height, height / width),
         "upscaled": _fine_energy(decoded),
@@ -78,26 +91,50 @@ def odd_sizes(sizes: list[tuple[int, int]]) -> list[bool]:
     return [bool(root < low - reach or root > high + reach) for root in roots]
 
 
-def _brightness(pixels: _Pixels, shares: tuple[float, ...]) -> list[float]:
-    """Quantiles of the perceived brightness, 0..1; a root is taken of these alone, since it keeps the order."""
-    flat = pixels.reshape(-1, 3).astype(np.float32)
-    squares = (flat * flat) @ np.array([0.241, 0.691, 0.068], np.float32)
-    at = [share * (len(squares) - 1) for share in shares]
-    near = [(int(place), min(int(place) + 1, len(squares) - 1)) for place in at]
+def _brightness(pixels: _Pixels) -> tuple[float, float]:
+    """The 5th and 99th percentile of the perceived brightness, 0..1; (0, 1) where a quarter of the pixels shows that
+    neither can reach its limit."""
+    count = pixels.size // 3
+    low, high = 0.05 * (count - 1), 0.99 * (count - 1)
+    some = _squares(pixels[::2, ::2])
+    if np.count_nonzero(some > _BRIGHT) >= count - int(high) and np.count_nonzero(some < _LIGHT) >= int(low) + 2:
+        return 0.0, 1.0
+    squares = _squares(pixels)
+    near = [(int(at), min(int(at) + 1, count - 1)) for at in (low, high)]
     squares.partition(sorted({place for pair in near for place in pair}))
-    ends = [np.sqrt(squares[[low, high]]) / 255 for low, high in near]
-    return [float(a + (b - a) * (place - int(place))) for (a, b), place in zip(ends, at, strict=True)]
+    ends = [np.sqrt(squares[list(pair)]) / 255 for pair in near]
+    (a, b), (c, d) = ends
+    return float(a + (b - a) * (low - int(low))), float(c + (d - c) * (high - int(high)))
 
 
-def _blur_score(work: Image.Image) -> float:
+def _squares(pixels: _Pixels) -> npt.NDArray[np.float32]:
+    """The perceived brightness, 0..255, squared: the root keeps the order, so it is taken of few."""
+    flat = pixels.astype(np.float32).reshape(-1, 3)
+    return np.asarray((flat * flat) @ _WEIGHTS)
+
+
+_WEIGHTS = np.array([0.241, 0.691, 0.068], np.float32)
+_BRIGHT = (255 * _LIMITS["dark"]) ** 2 * (1 + 1e-5)
+_LIGHT = (255 * (1 - _LIMITS["light"])) ** 2 * (1 - 1e-5)
+
+
+def _blur_score(work: Image.Image, grey: Image.Image) -> float:
+    """The score, or the part of it that keeps the picture from being blurry by itself."""
     scale = max(work.size) / 64
-    small = work.convert("L")
     if scale > 1:
-        small = small.resize((max(1, int(work.width // scale)), max(1, int(work.height // scale))))
-    edges = float(np.asarray(small.filter(ImageFilter.FIND_EDGES)).std())
-    counts = float(np.std(small.histogram()))
-    spread = 1 - math.exp(-0.01 * counts)
+        grey = grey.resize((max(1, int(work.width // scale)), max(1, int(work.height // scale))))
+    spread = 1 - math.exp(-0.01 * deviation(np.array(grey.histogram())))
+    if spread > _LIMITS["blurry"]:
+        return spread
+    edges = deviation(np.asarray(grey.filter(ImageFilter.FIND_EDGES)))
     return min(1.0, 1 - math.exp(-0.01 * edges) + (spread if spread > 0.18 else 0.0))
+
+
+def deviation(values: npt.NDArray[Any]) -> float:
+    """The standard deviation of whole numbers, from sums that are exact in any order."""
+    flat = values.reshape(-1).astype(np.float64)
+    mean = float(flat.sum()) / len(flat)
+    return math.sqrt(max(0.0, float(flat @ flat) / len(flat) - mean * mean))
 
 
 def _fine_energy(decoded: Image.Image) -> float:
@@ -106,29 +143,39 @@ def _fine_energy(decoded: Image.Image) -> float:
     if side < 32:
         return 1.0
     left, top = (decoded.width - side) // 2, (decoded.height - side) // 2
-    grey = np.asarray(decoded.crop((left, top, left + side, top + side)).convert("L")).astype(np.float32)
-    if float(grey.std()) < 4:
+    grey = np.asarray(decoded.crop((left, top, left + side, top + side)))
+    if deviation(grey) < 4:
         return 1.0
     window, counted, fine = _spectrum(side)
-    spectrum = np.fft.rfft2((grey - grey.mean()) * window)
-    power = spectrum.real**2 + spectrum.imag**2
-    total = float(power[counted].sum())
-    return float(power[fine].sum()) / total if total > 0 else 1.0
+    spectrum = np.fft.rfft2((grey - grey.mean(dtype=np.float32)) * window)
+    power = (spectrum.real**2 + spectrum.imag**2).reshape(-1)
+    total = float(power @ counted)
+    return float(power @ fine) / total if total > 0 else 1.0
 
 
 @functools.lru_cache(maxsize=8)
-def _spectrum(side: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """The window laid over a square of `side` pixels, which frequencies of its spectrum count, and which are fine."""
+def _spectrum(side: int) -> tuple[_Floats, _Floats, _Floats]:
+    """The window laid over a square of `side` pixels; which frequencies of its spectrum count, and which are fine."""
     window = np.hanning(side).astype(np.float32)
-    radius = np.maximum(np.abs(np.fft.fftfreq(side))[:, None], np.fft.rfftfreq(side)[None, :])
-    return window[:, None] * window[None, :], radius > 1 / 64, radius > 0.28
+    radius = np.maximum(np.abs(np.fft.fftfreq(side))[:, None], np.fft.rfftfreq(side)[None, :]).reshape(-1)
+    return window[:, None] * window[None, :], (radius > 1 / 64).astype(np.float32), (radius > 0.28).astype(np.float32)
 
 
 def _few_colours(pixels: _Pixels) -> float:
+    """The share, or that of a quarter of the pixels where too many others are among these."""
+    count, some = pixels.size // 3, _most_frequent(pixels[::2, ::2])
+    num_some = -(-pixels.shape[0] // 2) * -(-pixels.shape[1] // 2)
+    if num_some - some > (1 - _OVER["few-colours"]) * count + 1:
+        return some / num_some
+    return _most_frequent(pixels) / count
+
+
+def _most_frequent(pixels: _Pixels) -> int:
+    """How many pixels have one of the 16 most frequent colours."""
     red, green, blue = ((pixels[..., channel] >> 2).astype(np.int32) for channel in range(3))
     bins = np.sort((red << 12 | green << 6 | blue).reshape(-1))
     ends = np.append(np.nonzero(bins[1:] != bins[:-1])[0] + 1, len(bins))
-    return float(np.sort(np.diff(ends, prepend=0))[-16:].sum() / len(bins))
+    return int(np.sort(np.diff(ends, prepend=0))[-16:].sum())
 
 
 def constant_borders(pixels: _Pixels, tolerance: float = 4.0) -> tuple[float, float, float, float]:
@@ -147,6 +194,8 @@ def constant_borders(pixels: _Pixels, tolerance: float = 4.0) -> tuple[float, fl
 
 
 def _border(rows: _Pixels, tolerance: float) -> float:
+    if _is_uneven(rows[0], tolerance):
+        return 0.0
     outermost = rows[0].astype(np.float32)
     ordered = np.sort(np.ascontiguousarray(rows[0].T)).astype(np.float32)
     colour = (ordered[:, (len(rows[0]) - 1) // 2] + ordered[:, len(rows[0]) // 2]) / 2
@@ -160,16 +209,23 @@ def _border(rows: _Pixels, tolerance: float) -> float:
     return depth / len(rows)
 
 
-def sharpness(work: Image.Image) -> float:
-    """The deviation of the grey picture's Laplacian over its own: 0 flat, about 1 crisp, at any contrast."""
-    grey = np.asarray(work.convert("L")).astype(np.float32)
+def _is_uneven(row: _Pixels, tolerance: float) -> bool:
+    """Do its halves lie so far apart that no colour is within `tolerance` of the whole on average?"""
+    half = len(row) // 2
+    first, second = row[:half], row[half : 2 * half]
+    apart = np.maximum(first, second) - np.minimum(first, second)
+    return float(apart.sum(dtype=np.int64)) > tolerance * row.size * (1 + 1e-5)
+
+
+def sharpness(grey: _Pixels) -> float:
+    """The deviation of a grey picture's Laplacian over its own: 0 flat, about 1 crisp, at any contrast."""
     rows, columns = grey.shape[0] // 9, grey.shape[1] // 9
-    grey = grey[rows : grey.shape[0] - rows, columns : grey.shape[1] - columns]  # the edge of a bar is no sharpness
-    if min(grey.shape) < 3:
+    inner = grey[rows : grey.shape[0] - rows, columns : grey.shape[1] - columns]  # the edge of a bar is no sharpness
+    if min(inner.shape) < 3:
         return 0.0
-    middle = grey[1:-1, 1:-1]
-    around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-    return float((4 * middle - around).std() / max(float(grey.std()), 1.0))
+    inner = inner.astype(np.int16)
+    around = inner[:-2, 1:-1] + inner[2:, 1:-1] + inner[1:-1, :-2] + inner[1:-1, 2:]
+    return deviation(4 * inner[1:-1, 1:-1] - around) / max(deviation(inner), 1.0)
 
 
 def jpeg_quality(tables: Any) -> float | None:

@@ -95,7 +95,9 @@ def is_grey(image: Image.Image) -> bool:
     """Is the picture without colour: channels less than 4 of 255 apart in all but 0.1 % of a 128-pixel thumbnail?"""
     if image.mode == "L":
         return True
-    small = image.convert("RGB").resize((min(128, image.width), min(128, image.height)), Image.Resampling.BOX)
+    small = image if image.mode == "RGB" else image.convert("RGB")
+    if max(image.size) > 128:
+        small = small.resize((min(128, image.width), min(128, image.height)), Image.Resampling.BOX)
     red, green, blue = small.split()
     lightest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     darkest = ImageChops.darker(ImageChops.darker(red, green), blue)
