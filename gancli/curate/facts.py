@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,7 +64,7 @@ class Facts:
 
 def inspect(setup: InspectSetup, path: str) -> Facts:
     """Reads the picture at `path` and measures it. Raises `ImageError`."""
-    data = read_bytes(Path(path))
+    data = read_bytes(path)
     picture = read_picture(data, near_px=None if setup.exact else setup.near_px)
     image = trimmed(picture.image) if setup.trim else picture.image
     plain = _over(image, setup.background)

@@ -120,8 +120,9 @@ def _compare_all(hashes: _U64, others: _U64, threshold: int) -> Iterator[_Found]
     rows = max(1, _BLOCK // max(1, len(others)))
     for start in range(0, len(hashes), rows):
         distance = bit_count(hashes[start : start + rows, None] ^ others[None, :])
-        first, second = np.nonzero(distance <= threshold)
-        yield first + start, second, distance[first, second]
+        near = np.flatnonzero(distance <= threshold)  # in one dimension: several times as fast
+        first, second = np.divmod(near, len(others))
+        yield first + start, second, distance.reshape(-1)[near]
 
 
 # ---- bands ----------------------------------------------------------------------------------------------------------

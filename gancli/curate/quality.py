@@ -163,10 +163,10 @@ def _spectrum(side: int) -> tuple[_Floats, _Floats, _Floats]:
 
 def _few_colours(pixels: _Pixels) -> float:
     """The share, or that of a quarter of the pixels where too many others are among these."""
-    count, some = pixels.size // 3, _most_frequent(pixels[::2, ::2])
-    num_some = -(-pixels.shape[0] // 2) * -(-pixels.shape[1] // 2)
-    if num_some - some > (1 - _OVER["few-colours"]) * count + 1:
-        return some / num_some
+    some = pixels[::2, ::2]
+    count, num_some, num_frequent = pixels.size // 3, some.size // 3, _most_frequent(some)
+    if num_some - num_frequent > (1 - _OVER["few-colours"]) * count + 1:
+        return num_frequent / num_some
     return _most_frequent(pixels) / count
 
 
@@ -174,8 +174,8 @@ def _most_frequent(pixels: _Pixels) -> int:
     """How many pixels have one of the 16 most frequent colours."""
     red, green, blue = ((pixels[..., channel] >> 2).astype(np.int32) for channel in range(3))
     bins = np.sort((red << 12 | green << 6 | blue).reshape(-1))
-    ends = np.append(np.nonzero(bins[1:] != bins[:-1])[0] + 1, len(bins))
-    return int(np.sort(np.diff(ends, prepend=0))[-16:].sum())
+    starts = np.concatenate(([0], np.flatnonzero(bins[1:] != bins[:-1]) + 1, [len(bins)]))
+    return int(np.sort(starts[1:] - starts[:-1])[-16:].sum())
 
 
 def constant_borders(pixels: _Pixels, tolerance: float = 4.0) -> tuple[float, float, float, float]:

@@ -88,7 +88,8 @@ def _with_set_flags(facts: dict[int, Facts], options: CurateOptions) -> dict[int
         flags = {*fact.flags, *(["odd-size"] if is_odd else [])}
         if min(fact.width, fact.height) < min(options.size):
             flags.add("small")
-        flagged[index] = replace(fact, flags=tuple(flag for flag in FLAGS if flag in flags))
+        ordered = tuple(flag for flag in FLAGS if flag in flags)
+        flagged[index] = fact if ordered == fact.flags else replace(fact, flags=ordered)
     return flagged
 
 

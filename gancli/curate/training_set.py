@@ -29,7 +29,7 @@ PENDING = ".pending.json"
 DATASET = "dataset.json"
 SHEET = "contact-sheet.jpg"
 LOCK = ".curate.lock"
-RENDER_VERSION = 1
+RENDER_VERSION = 2
 _PICTURE = re.compile(r"images/[0-9a-f]{16}(-\d+)?(-m)?\.png")
 _OURS = {CURATION, DATASET, SHEET, MANIFEST, CREDITS, REVIEW, PENDING}
 

@@ -133,7 +133,7 @@ def _measure(data: bytes, kind: str, max_pixels: int, max_memory: int | None) ->
     return width, height
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path | str) -> bytes:
     """The bytes of a regular file of at most `MAX_BYTES`. Raises `ImageError`."""
     try:
         status = os.stat(path)
