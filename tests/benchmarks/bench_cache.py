@@ -6,7 +6,7 @@ Paints one landscape, writes cheap variations of it (shifted, brighter) as files
 as `gan train` does, each time in a process of its own: the first builds the cache, the second finds it, and one reads
 batches through it for a while. Pillow alone, without reading, resizing or writing, decodes a sample for comparison, in
 as many threads and then in as many processes as there are cores. Prints images per second and the peak of the resident
-memory, of the worker processes too. Everything lies in a temporary folder that is deleted.
+memory. Everything lies in a temporary folder that is deleted.
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ seconds = time.perf_counter() - began
 for start in range(0, int(sys.argv[3]) * 64, 64):
     data.images[(data.train[start : start + 64] * 7919) % len(data.images)].float().mean()
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
-print(json.dumps({"seconds": seconds, "images": len(data.images), "peak_mb": memory, "worker_mb": worker}))
+print(json.dumps({"seconds": seconds, "images": len(data.images), "peak_mb": memory}))
 """
 
 
@@ -103,8 +102,7 @@ def main() -> None:
         read = opened(folder, args.size, batches=1000)
         peaks = ", ".join(f"{found['peak_mb']:,.0f} MB" for found in (first, second, read))
         array_mb = args.images * 3 * args.size**2 / 1e6
-        print(f"peak memory: first, second, 1000 batches: {peaks}; a worker {first['worker_mb']:,.0f} MB")
-        print(f"the array itself {array_mb:,.0f} MB")
+        print(f"peak memory: first, second, 1000 batches: {peaks}; the array itself {array_mb:,.0f} MB")
 
 
 if __name__ == "__main__":
