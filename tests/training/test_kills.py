@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -124,3 +125,25 @@ def test_a_polite_stop_saves_where_it_stands(photo_folder: Path, tmp_path: Path,
     whole, again = content(tmp_path / "whole"), content(tmp_path / "stopped")
     for name in STATES:
         assert_same(whole[name], again[name], name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("doing", "after_s"), [("reading", 0.05), ("measuring", 0.0), ("measuring", 1.0)])
+def test_ctrl_c_before_the_first_step_leaves_nothing_half_made(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, doing: str, after_s: float
+) -> None:
+    monkeypatch.setenv("GAN_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "gancli", "train", *NETWORKS, *LENGTH, str(photo_folder), "-v", "-o", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert next(line for line in process.stderr if line.startswith(doing))
+        time.sleep(after_s)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (130, "")
+    assert stderr.splitlines()[-1].startswith("error: interrupted")
+    assert "Traceback" not in stderr
+    assert sorted(os.listdir(tmp_path)) == ["cache"]
+    assert not list((tmp_path / "cache").glob(".building-*"))
+    finish(photo_folder, out)
