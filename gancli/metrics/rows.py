@@ -13,6 +13,7 @@ __all__ = [
     "excess",
     "is_copying_row",
     "is_finite_row",
+    "is_garbage_row",
     "is_noise_row",
     "is_overfit_row",
     "kimg_of",
@@ -45,6 +46,7 @@ class Thresholds:
     roughness: float = 1.8  # differences of neighbouring pixels, in those of the reals
     noise_rank: float = 1.5  # noise varies in more directions than pictures do
     noise_doubles: float = 0.2
+    noise_kid: float = 5.0
     copies: float = 0.3  # beyond those that the reals are of each other
     change: float = 0.4  # total variation of the cluster histogram from tick to tick
     fall: float = 0.2
@@ -106,6 +108,16 @@ def is_noise_row(row: Row, limits: Thresholds) -> bool:
     is_rough = (value_of(row, "roughness") or 0.0) >= limits.roughness
     is_far = distance >= limits.noise_distance and (value_of(row, "effective_rank") or 0.0) >= limits.noise_rank
     return (is_rough or is_far) and doubles < limits.noise_doubles
+
+
+def is_garbage_row(row: Row, limits: Thresholds) -> bool:
+    """Fakes that are far from the reals, rough and of quite another distribution, whichever clusters they fall into."""
+    names = ("distance_to_reals", "roughness", "kid", "near_duplicates")
+    distance, roughness, kid, doubles = (value_of(row, name) for name in names)
+    if distance is None or roughness is None or kid is None or doubles is None:
+        return False
+    is_far = distance >= limits.noise_distance and roughness >= limits.roughness and kid >= limits.noise_kid
+    return is_far and doubles < limits.some_doubles
 
 
 def is_overfit_row(row: Row, limits: Thresholds) -> bool:

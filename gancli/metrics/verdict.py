@@ -19,6 +19,7 @@ from gancli.metrics.rows import (
     Thresholds,
     is_copying_row,
     is_finite_row,
+    is_garbage_row,
     is_noise_row,
     is_overfit_row,
     kimg_of,
@@ -122,11 +123,13 @@ def _find(rows: list[Row], distinct: int, planned: float, limits: Thresholds) ->
 
 
 def _find_noise(rows: list[Row], planned: float, limits: Thresholds) -> _Finding | None:
-    start = _streak(rows, lambda row: is_noise_row(row, limits))
+    start = _streak(rows, lambda row: is_noise_row(row, limits) or is_garbage_row(row, limits))
     if start is None or len(rows) - start < 2:
         return None
-    if _still_moving(rows, "distance_to_reals", -1, planned, limits):
-        early = "Too early to tell: the pictures are still noise, and come nearer to the reals at every tick."
+    # many a network that learns makes garbage at first
+    is_early = kimg_of(rows[-1]) < limits.patience * planned and not is_noise_row(rows[-1], limits)
+    if is_early or _still_moving(rows, "distance_to_reals", -1, planned, limits):
+        early = "Too early to tell: the pictures are still noise."
         return "starved", tick_of(rows[0], 0), early
     times = value_of(rows[-1], "distance_to_reals") or 0.0
     text = f"The pictures are noise: they are {times:.1f} times as far from the reals as these are from each other"

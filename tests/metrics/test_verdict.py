@@ -69,6 +69,7 @@ def test_a_run_like_its_reals_is_healthy() -> None:
         ({"copies": 0.9}, "memorising"),
         ({"d_gap": 0.8}, "overfitting"),
         ({"coverage": 0.1, "roughness": 4.0, "distance_to_reals": 2.0}, "diverged"),
+        ({"coverage": 0.75, "roughness": 3.0, "distance_to_reals": 2.6, "kid": 122.0}, "diverged"),
         ({"loss_d": math.nan}, "diverged"),
         ({"loss_d": None, "loss_g": None}, "diverged"),
         ({"finite": 0.5, "diversity": None, "coverage": None}, "diverged"),
@@ -130,6 +131,14 @@ def test_a_raw_network_that_has_not_opened_yet_is_not_accused() -> None:
     assert _judge([closed] * 3 + [{}]).verdict == "healthy"
     assert _judge([closed] * 6).verdict == "collapsing"
     assert _judge([{}] + [closed] * 3, planned_kimg=15).verdict == "collapsing"
+
+
+def test_garbage_that_falls_into_every_kind_is_given_time_at_first_and_then_named() -> None:
+    garbage = {"roughness": 3.0, "distance_to_reals": 2.6, "kid": 122.0}
+    assert _judge([garbage] * 4, planned_kimg=20.0).verdict == "starved"
+    verdict = _judge([{}] * 5 + [garbage] * 3)
+    assert (verdict.verdict, verdict.since_tick) == ("diverged", 6)
+    assert "noise" in verdict.evidence
 
 
 def test_doubles_alone_are_no_collapse_while_the_kinds_are_there() -> None:
