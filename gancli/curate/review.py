@@ -35,7 +35,7 @@ class Review:
     def __init__(self, done: Done, options: CurateOptions, journals: Sequence[Path]) -> None:
         self._rows = {row["number"] - 1: row for row in reversed(done.rows) if row["status"] != "fail"}
         self._done, self._options, self._journals = done, options, journals
-        self._lock = threading.Lock()
+        self._lock, self._drawing = threading.Lock(), threading.Lock()
         self.num_saved = 0
 
     def items(self) -> dict[str, Any]:
@@ -102,8 +102,13 @@ class Review:
         return len(checked)
 
     def thumbnail(self, index: int, crop: tuple[float, float, float, float] | None) -> bytes:
-        """The picture as the set will show it (not flipped), at most 192 px, as JPEG. Raises `DataError`."""
-        return _thumbnail(str(self._file(index)), crop, self._options.size, self._options.fit, self._options.background)
+        """The picture as the set will show it (not flipped), at most 192 px, as JPEG. Raises `DataError`.
+
+        One at a time, whatever the browser asks for at once: it needs the other processors to scroll.
+        """
+        with self._drawing:
+            options = self._options
+            return _thumbnail(str(self._file(index)), crop, options.size, options.fit, options.background)
 
     def picture(self, index: int) -> bytes:
         """The whole upright picture, at most 1600 px, as JPEG. Raises `DataError`."""

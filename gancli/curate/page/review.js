@@ -84,7 +84,7 @@ function drawViews() {
       box.append(button);
     }
     const count = typeof view.count === "function" ? view.count() : view.count;
-    button.lastChild.textContent = count.toLocaleString("en");
+    write(button.lastChild, count.toLocaleString("en"));
     button.setAttribute("aria-checked", String(view.key === state.view));
   });
 }
@@ -169,10 +169,13 @@ function makeCell(place) {
   return cell;
 }
 
-/** Brings one cell up to date with its item. */
+/** Brings one cell up to date with its item; a key changes few, and the browser lays out and draws only those again. */
 function paint(cell, place) {
   const { id, column, block } = state.cells[place], item = state.items.get(id);
   const out = isOut(item) || Boolean(item.grouped && item.copy), chosen = place === state.cursor;
+  const looks = JSON.stringify([id, out, chosen, item.chosen, item.decision, item.flip, item.crop, item.label]);
+  if (cell.dataset.looks === looks) return;
+  cell.dataset.looks = looks;
   cell.classList.toggle("out", out); cell.classList.toggle("chosen", chosen);
   cell.setAttribute("aria-colindex", String(column + 1));
   cell.setAttribute("aria-selected", String(chosen));
@@ -291,7 +294,7 @@ async function pump() {
 function drawSaved() {
   const box = $("saved");
   box.className = state.failed ? "failed" : queue.length ? "waiting" : "";
-  box.textContent = state.failed ? `${plural(queue.length, "decision")} not saved` : queue.length ? "saving …" : state.undo.length ? "all saved" : "nothing to save";
+  write(box, state.failed ? `${plural(queue.length, "decision")} not saved` : queue.length ? "saving …" : state.undo.length ? "all saved" : "nothing to save");
 }
 
 function drawProgress() {
@@ -301,7 +304,7 @@ function drawProgress() {
   const done = flagged.filter(isDecided).length + state.groups.filter(some).length + state.pairs.filter((pair) => some([pair.a, pair.b])).length;
   const rejected = [...state.items.values()].filter((item) => item.decision === "reject").length;
   $("progress").max = Math.max(1, total); $("progress").value = total ? done : 1;
-  $("progress-text").textContent = `${done.toLocaleString("en")} of ${total.toLocaleString("en")} looked at · ${rejected.toLocaleString("en")} rejected`;
+  write($("progress-text"), `${done.toLocaleString("en")} of ${total.toLocaleString("en")} looked at · ${rejected.toLocaleString("en")} rejected`);
 }
 
 function undo() {
@@ -351,6 +354,8 @@ const refocus = () => { const cell = cellElement(state.cursor); if (cell) cell.f
 
 // ---- words ----------------------------------------------------------------------------------------------------------
 
+/** New words cost a layout, the same ones need none. */
+function write(element, words) { if (element.textContent !== words) element.textContent = words; }
 function announce(words) { $("live").textContent = words; }
 let toasting = 0;
 function toast(words) {
