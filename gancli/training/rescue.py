@@ -28,7 +28,10 @@ _PATIENCE, _PATIENCE_FROM_THE_START = 0.02, 0.5
 _RISEN = 1.1  # times the coverage of three ticks before: such a run is still on its way
 _HELPED = 0.1  # coverage above that at which the change before was made: it works, though not yet well
 _FEW_BATCHES = 17  # an epoch; fewer collapsed sooner
-_FAILURES = {"stop": ("collapsed", "cycling"), "rollback": ("collapsed", "cycling", "collapsing")}
+_FAILURES = {
+    "stop": ("collapsed", "cycling", "diverged"),
+    "rollback": ("collapsed", "cycling", "diverged", "collapsing"),
+}
 
 
 def has_failed(
@@ -58,9 +61,9 @@ def _coverage(rows: list[dict[str, Any]]) -> float:
     return sum(row.get("coverage") or 0.0 for row in rows) / len(rows) if rows else math.inf
 
 
-def next_cure(config: TrainConfig) -> tuple[str, dict[str, Any]]:
+def next_cure(config: TrainConfig, verdict: str = "collapsed") -> tuple[str, dict[str, Any]]:
     """The first thing of the advice that `config` can still take while it trains: its flag, and the settings."""
-    return next(_cures(config))
+    return next(_cures(config, verdict))
 
 
 def cured(config: TrainConfig, extra: dict[str, Any]) -> TrainConfig:
@@ -76,7 +79,7 @@ def roll_back(reporter: Reporter, state: State, extra: dict[str, Any], verdict: 
     What is undone is kept: its rows in rollbacks.jsonl, its grids in samples/rolled-back-N.
     """
     run, config, rows, was = reporter.run, reporter.config, reporter.rows, state.nimg
-    flag, changes = next_cure(config)
+    flag, changes = next_cure(config, verdict.verdict)
     best = next((row for row in rows if row["tick"] == verdict.best_tick), None)
     draw, number = state.draw + 1, len(extra.get("rescues", ())) + 1
     _load(run, state, int(best["nimg"]) if best is not None and _has_better(verdict) else 0)
@@ -111,11 +114,15 @@ def _load(run: RunFolder, state: State, nimg: int) -> None:
     raise TrainingError(f"The run '{clean(run.path)}' has no checkpoint left to go back to.")
 
 
-def _cures(config: TrainConfig) -> Iterator[tuple[str, dict[str, Any]]]:
+def _cures(config: TrainConfig, verdict: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    half = {"g_lr": config.g_lr / 2, "d_lr": config.d_lr / 2}
+    slower = f"--lr {half['g_lr']:g}" + (f" --d-lr {half['d_lr']:g}" if config.d_lr != config.g_lr else ""), half
     recipe = find_recipe(config.recipe)
     if is_too_fast(config):
         own = {"g_lr": recipe.g_lr, "d_lr": recipe.d_lr}
         yield f"--lr {recipe.g_lr:g} --d-lr {recipe.d_lr:g}", own
+    if verdict == "diverged":
+        yield slower
     if recipe.r1_gamma is not None and not config.r1_gamma:
         yield "--r1 10", {"r1_gamma": 10.0}
     if recipe.augment is not None and config.augment in (None, "none", "light", "photo") and not config.is_points:
@@ -124,5 +131,4 @@ def _cures(config: TrainConfig) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"--batch {config.batch_size // 2}", {"batch_size": config.batch_size // 2}
     if (config.d_steps, config.d_every) == (1, "1") and config.objective != "wasserstein" and not config.is_points:
         yield "--d-every 2", {"d_every": "2"}
-    lower = {"g_lr": config.g_lr / 2, "d_lr": config.d_lr / 2}
-    yield f"--lr {lower['g_lr']:g}" + (f" --d-lr {lower['d_lr']:g}" if config.d_lr != config.g_lr else ""), lower
+    yield slower

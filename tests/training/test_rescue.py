@@ -179,6 +179,19 @@ def test_every_cure_is_named_by_the_advice(options: TrainOptions, tmp_path: Path
     assert all(flag in tips for flag in seen)
 
 
+def test_what_turned_into_noise_goes_on_at_half_its_rate(options: TrainOptions, tmp_path: Path) -> None:
+    config = replace(open_session(options, out=tmp_path / "run").config, on_collapse="rollback")
+    garbage = {"roughness": 3.0, "distance_to_reals": 2.6, "kid": 122.0, "near_duplicates": 0.0}
+    rows = [{"tick": i, "nimg": 1000 * i, "kimg": float(i), "target_kimg": 10.0, **WELL} for i in range(1, 6)]
+    rows += [rows[-1] | garbage | {"tick": i, "kimg": float(i)} for i in range(6, 9)]
+    verdict = judge(rows, num_images=60)
+    assert (verdict.verdict, verdict.since_tick) == ("diverged", 6)
+    assert has_failed(config, verdict, rows, ())
+    flag, changes = next_cure(config, verdict.verdict)
+    assert (flag, changes["g_lr"]) == (f"--lr {config.g_lr / 2:g}", config.g_lr / 2)
+    assert any("--lr" in tip for tip in verdict.advice)
+
+
 def test_a_run_that_learns_too_fast_is_put_back_to_its_recipes_rates_first(
     options: TrainOptions, tmp_path: Path
 ) -> None:
