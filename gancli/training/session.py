@@ -15,7 +15,8 @@ from gancli.models.devices import pick_device
 from gancli.recipes import find_recipe
 from gancli.text import clean
 from gancli.training.board import need_tensorboard
-from gancli.training.engine import check_precision, choose_engine
+from gancli.training.choosing import choose_engine
+from gancli.training.engine import check_precision
 from gancli.training.growth import grown_config, grown_options, grown_state, read_parent
 from gancli.training.loop import is_finished, train_loop
 from gancli.training.plan import Plan, make_plan

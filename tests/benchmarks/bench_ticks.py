@@ -24,7 +24,7 @@ from gancli.config import TrainOptions
 from gancli.images import write_png
 from gancli.painter import landscapes
 from gancli.training import ticks
-from gancli.training.engine import plan_tick_kimg
+from gancli.training.choosing import plan_tick_kimg
 from gancli.training.session import open_session
 
 

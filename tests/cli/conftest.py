@@ -24,10 +24,10 @@ Gan = Callable[..., Done]
 def gan(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Gan:
     """Runs `gan ARGS…` in `tmp_path`; `pipe` is what the step before printed."""
     from gancli.cli.app import main
-    from gancli.training import engine
+    from gancli.training import choosing
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(engine, "MEASURE_S", 0.02)
+    monkeypatch.setattr(choosing, "MEASURE_S", 0.02)
 
     def run(*args: object, pipe: str | None = None) -> Done:
         source = tmp_path / ".stdin"

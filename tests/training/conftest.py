@@ -7,6 +7,6 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _short_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gancli.training import engine
+    from gancli.training import choosing
 
-    monkeypatch.setattr(engine, "MEASURE_S", 0.02)
+    monkeypatch.setattr(choosing, "MEASURE_S", 0.02)

@@ -19,10 +19,12 @@ from gancli.data.dataset import TrainingSet, open_training_set
 from gancli.data.prefetch import Prefetcher
 from gancli.errors import ConfigError
 from gancli.models.checkpoint import read_checkpoint, write_checkpoint
+from gancli.training import choosing
 from gancli.training import engine as engine_module
 from gancli.training import memory as memory_module
+from gancli.training.choosing import choose_engine
 from gancli.training.compiling import compiled
-from gancli.training.engine import choose_engine, make_iteration
+from gancli.training.engine import make_iteration
 from gancli.training.graphs import GraphedIteration, why_not_graphed
 from gancli.training.iteration import Iteration
 from gancli.training.state import State
@@ -351,9 +353,9 @@ def test_images_on_a_processor_are_not_compiled_unasked(data: TrainingSet, compi
 def test_a_quick_recipe_is_measured_on_its_whole_batch_and_a_slow_one_on_a_few_images(
     data: TrainingSet, monkeypatch: pytest.MonkeyPatch, seconds: float, batch_size: int
 ) -> None:
-    monkeypatch.setattr(engine_module, "_TRIAL_S", 60.0)
+    monkeypatch.setattr(choosing, "_TRIAL_S", 60.0)
     config = config_of(data, "vanilla", batch_size=48)
-    trial = engine_module._trial(config, PLAIN, data, State.fresh(config, PLAIN), seconds)
+    trial = choosing._trial(config, PLAIN, data, State.fresh(config, PLAIN), seconds)
     assert trial.batch_size == batch_size
 
 
@@ -362,10 +364,10 @@ def test_with_exact_flags_neither_the_clock_nor_free_memory_decides_about_arithm
     data: TrainingSet, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
     config = config_of(data, model, precision="fp32", compile="off")
-    monkeypatch.setattr(engine_module, "MEASURE_S", 0.02)
+    monkeypatch.setattr(choosing, "MEASURE_S", 0.02)
     found, num_threads = [], torch.get_num_threads()
     for trial_s, free_mb in ((60.0, 64_000.0), (1e-6, 1.0)):
-        monkeypatch.setattr(engine_module, "_TRIAL_S", trial_s)
+        monkeypatch.setattr(choosing, "_TRIAL_S", trial_s)
         monkeypatch.setattr(memory_module, "available_mb", lambda device, free_mb=free_mb: free_mb)
         found.append(replace(choose_engine(config, data, lambda text: None), images_per_s=0.0, tick_kimg=1.0))
     assert found[0] == found[1]

@@ -14,7 +14,7 @@ from gancli.data.dataset import TrainingSet
 from gancli.errors import TrainingError
 from gancli.models.checkpoint import read_checkpoint
 from gancli.recipes import find_recipe
-from gancli.training import engine as engine_module
+from gancli.training import choosing
 from gancli.training import memory as memory_module
 from gancli.training.memory import MemoryEstimate, budget_mb, is_out_of_memory, pick_micro_batch
 from gancli.training.session import open_session
@@ -129,7 +129,7 @@ def test_a_card_of_6_gb_holds_the_recipes_batch(model: str, side: int, most_mb: 
     )
     config = resolve(TrainOptions(model=model, kimg=1.0, device="cpu", precision="fp32", compile="off"), facts)
     engine = Engine(device="cpu", precision="fp32")
-    (engine,), _ = engine_module._fitted(config, [engine], data, State.fresh(config, engine), lambda text: None)
+    (engine,), _ = choosing._fitted(config, [engine], data, State.fresh(config, engine), lambda text: None)
     assert config.batch_size == find_recipe(model).batch_size  # in pieces, where it must be
     assert 50 < engine.peak_mb < most_mb
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gancli.config import DataFacts, TrainOptions, resolve
 from gancli.data.streams import Sampler, batch_indices, normal, stream
-from gancli.training.engine import plan_tick_kimg
+from gancli.training.choosing import plan_tick_kimg
 from gancli.training.schedules import cosine, ema_beta, lr_factor
 
 
