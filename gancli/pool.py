@@ -25,7 +25,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _Job = Callable[[Any, Any], Any]
 _AHEAD = 8
-_LULL_S = 0.002
+_LULL_S = 4e-5  # for each item of a batch
 _Results = queue.SimpleQueue[list[tuple[int, Any]] | BaseException]
 
 
@@ -169,7 +169,7 @@ class _Minder:
             pickle.dump((job, setup, batch), process.stdin)
             process.stdin.flush()
             while left:
-                handful = self._answers(process.stdout)
+                handful = self._answers(process.stdout, len(batch) * _LULL_S)
                 self._deadline = time.monotonic() + self._time_limit_s
                 results.put([(left.pop(0), answer) for answer in handful])
         except (EOFError, OSError):
@@ -179,14 +179,14 @@ class _Minder:
         finally:
             self._deadline = float("inf")
 
-    def _answers(self, pipe: IO[bytes]) -> list[Any]:
-        """Those that have come, at least one.
+    def _answers(self, pipe: IO[bytes], lull_s: float) -> list[Any]:
+        """Those that have come after a lull, at least one.
 
-        They are left to gather for a moment: to be woken for each costs both sides more than a small picture does.
+        To be woken for each would cost both sides as much as a small picture does.
         """
         answers: list[Any] = []
         while not answers:
-            time.sleep(_LULL_S)
+            time.sleep(lull_s)
             piece = os.read(pipe.fileno(), 1 << 20)
             if not piece:
                 raise EOFError
