@@ -12,7 +12,9 @@ from gancli.config import Engine, TrainConfig
 from gancli.data.batches import BatchSource
 from gancli.data.dataset import TrainingSet
 from gancli.models.devices import pick_device
+from gancli.text import clean
 from gancli.training.engine import candidates, make_iteration, tune
+from gancli.training.iteration import Tally
 from gancli.training.memory import budget_mb, estimate_memory, has_batch_statistics, pick_micro_batch
 from gancli.training.state import State
 
@@ -21,6 +23,8 @@ __all__ = ["choose_engine", "plan_tick_kimg"]
 MEASURE_S = 1.5
 _TRIAL_S = 1.5  # about what one iteration of the trial may take on a processor
 _FEW, _GROWTH = 2, 4  # images are enough to measure a slow recipe; of a quick one so many times more are tried
+_COMPARED = 8  # iterations that an engine must do as the plain one does
+_TOLERANCE = 0.1
 _GAIN = 1.1  # worth another arithmetic or a compiler only when clearly faster
 _TICK_S = 40.0
 _SHORTEST_TICK_S = 8.0
@@ -34,8 +38,9 @@ _FEWEST_TICKS = 12
 def choose_engine(config: TrainConfig, data: TrainingSet, say: Callable[[str], None]) -> Engine:
     """The engine for `config` on this machine, with its measured images/s and its planned tick.
 
-    With `--precision fp32 --compile off` nothing that changes arithmetic is chosen by measurement. `say` hears what
-    is being tried. Raises `ConfigError` when the device cannot do the asked precision, or nothing can be compiled.
+    One that records or compiles its steps, and fails here or computes other losses than the plain one, is left out.
+    With `--precision fp32 --compile off` nothing that changes arithmetic is chosen by measurement. `say` hears what is
+    being tried. Raises `ConfigError` when the device cannot do the asked precision, or nothing can be compiled.
     """
     engines = candidates(config, pick_device(config.device))
     state = State.fresh(config, engines[0])
@@ -45,6 +50,11 @@ def choose_engine(config: TrainConfig, data: TrainingSet, say: Callable[[str], N
     warms_up = len(engines) > 1 or trial.batch_size == config.batch_size
     chosen, rate = engines[0], 0.0
     for number, engine in enumerate(engines):
+        plain = next(other for other in engines if other.precision == engine.precision)
+        is_other = (engine.cuda_graph, engine.compile) != (plain.cuda_graph, plain.compile)
+        if is_other and (fault := _fault(trial, engine, plain, data)) is not None:
+            say(f"left out {_name(engine)}: {fault}")
+            continue
         own = State.fresh(config, engine) if number else state
         found, engine = _measured(trial, engine, data, own, say, warms_up)
         if len(engines) > 1:
@@ -52,6 +62,33 @@ def choose_engine(config: TrainConfig, data: TrainingSet, say: Callable[[str], N
         if found > _GAIN * rate:
             chosen, rate = engine, found
     return replace(chosen, images_per_s=round(rate, 1), tick_kimg=plan_tick_kimg(config, rate))
+
+
+def _fault(config: TrainConfig, engine: Engine, plain: Engine, data: TrainingSet) -> str | None:
+    """Why `engine` is not to be trusted on this machine: it fails, or its first losses are not those of `plain`."""
+    try:
+        pairs = zip(_first_losses(config, engine, data), _first_losses(config, plain, data), strict=True)
+    except RuntimeError as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        return f"it fails here ({clean(lines[0], 120)})"
+    for found, wanted in pairs:
+        if not abs(found - wanted) <= _TOLERANCE * (1 + abs(wanted)):
+            return f"its loss is {found:.3g} where the plain step's is {wanted:.3g}"
+    return None
+
+
+def _first_losses(config: TrainConfig, engine: Engine, data: TrainingSet) -> list[float]:
+    """Both losses of the first iterations on a fresh state, some of them after the engine has warmed up."""
+    tune(config, engine)
+    state = State.fresh(config, engine)
+    iteration = make_iteration(config, engine, state, BatchSource(data, config, torch.device(engine.device)))
+    losses = []
+    for _ in range(_COMPARED):
+        iteration.run(0.0)
+        means = iteration.tally.means()
+        losses += [means["loss_d"], means["loss_g"]]
+        iteration.tally = Tally()
+    return losses
 
 
 def _measured(

@@ -373,3 +373,45 @@ def test_with_exact_flags_neither_the_clock_nor_free_memory_decides_about_arithm
     assert found[0] == found[1]
     assert found[0].micro_batch == 0
     assert torch.get_num_threads() == num_threads
+
+
+class Stuck(Iteration):
+    """Never learns."""
+
+    def _update(self, inputs: Any) -> Any:
+        before = [t.clone() for t in learning(self.state)]
+        found = super()._update(inputs)
+        for tensor, old in zip(learning(self.state), before, strict=False):
+            tensor.data.copy_(old)
+        return found
+
+
+class Failing(Iteration):
+    def _update(self, inputs: Any) -> Any:
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+
+@pytest.mark.parametrize(("kind", "reason"), [(Stuck, "its loss is"), (Failing, "it fails here (operation not perm")])
+def test_an_engine_that_fails_or_computes_otherwise_on_this_machine_is_left_out(
+    data: TrainingSet, monkeypatch: pytest.MonkeyPatch, kind: type[Iteration], reason: str
+) -> None:
+    def make(config: TrainConfig, engine: Engine, state: State, source: BatchSource) -> Iteration:
+        return (kind if engine.cuda_graph else Iteration)(config, engine, state, source)
+
+    monkeypatch.setattr(choosing, "MEASURE_S", 0.02)
+    monkeypatch.setattr(choosing, "make_iteration", make)
+    monkeypatch.setattr(choosing, "candidates", lambda config, device: [PLAIN, replace(PLAIN, cuda_graph=True)])
+    said: list[str] = []
+    engine = choose_engine(config_of(data, "dcgan", g_lr=0.01, d_lr=0.01), data, said.append)
+    assert not engine.cuda_graph
+    assert engine.images_per_s > 0
+    assert any(line.startswith("left out") and reason in line for line in said)
+
+
+def test_an_engine_that_computes_the_same_is_measured(data: TrainingSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "MEASURE_S", 0.02)
+    monkeypatch.setattr(choosing, "make_iteration", Iteration)
+    monkeypatch.setattr(choosing, "candidates", lambda config, device: [PLAIN, replace(PLAIN, cuda_graph=True)])
+    said: list[str] = []
+    choose_engine(config_of(data, "dcgan"), data, said.append)
+    assert [line.split()[0] for line in said] == ["measured", "measured"]
