@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -161,6 +162,7 @@ def curate(
     if review and dry_run:
         raise UsageError("--review decides and --dry-run writes nothing; give one of them.")
     folders = inputs if inputs and inputs != ["-"] else [_one_input(inputs, output)]
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy comes: the processors are the workers'
     from gancli.curate import CurateOptions
     from gancli.curate import curate as make_set
     from gancli.curate.facts import Facts

@@ -46,9 +46,10 @@ class Decision:
         }
 
 
-def journal_of(source: Source, out: Path) -> Path:
-    """Where decisions about `source` are kept: in its raw set, or in the training set when the folder is not ours."""
-    return (source.root if is_raw_set(source.root) else out) / REVIEW
+def journal_of(root: Path, out: Path) -> Path:
+    """Where decisions about the files of an input are kept: in the raw set, or in the training set when the folder is
+    not ours."""
+    return (root if is_raw_set(root) else out) / REVIEW
 
 
 def append_decision(journal: Path, sha256: str, change: dict[str, Any]) -> None:
@@ -78,7 +79,7 @@ def decide_by_number(
         raise UsageError(f"The contact sheet has no picture with the number {strange[0]}.")
     for row, _ in found:
         if row is not None:
-            append_decision(journal_of(by_name[row["source"]], target.folder), row["sha256"], change)
+            append_decision(journal_of(by_name[row["source"]].root, target.folder), row["sha256"], change)
 
 
 def read_decisions(journals: Sequence[Path]) -> tuple[dict[str, Decision], int]:

@@ -6,6 +6,7 @@ a bit for each above their median. Mirroring a picture negates the odd horizonta
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,6 @@ _CHUNK = 4096
 _BASIS = 2 * np.cos(np.pi * np.arange(_LOW)[:, None] * (2 * np.arange(HASH_PX)[None, :] + 1) / (2 * HASH_PX))
 _MIRROR = np.where(np.arange(_LOW) % 2 == 0, 1.0, -1.0)[None, :]
 _PLACES = 1 << np.arange(63, -1, -1, dtype=np.uint64)
-_POPCOUNT_16 = np.array([value.bit_count() for value in range(1 << 16)], dtype=np.uint8)
 
 
 def hash_pair(grey: npt.NDArray[np.uint8]) -> tuple[int, int]:
@@ -71,4 +71,9 @@ def bit_count(values: npt.NDArray[np.uint64]) -> npt.NDArray[Any]:
     if hasattr(np, "bitwise_count"):
         return np.asarray(np.bitwise_count(values))
     parts = np.ascontiguousarray(values).view(np.uint16).reshape(*values.shape, 4)
-    return np.asarray(_POPCOUNT_16[parts].sum(axis=-1, dtype=np.uint8))
+    return np.asarray(_counts_of_16()[parts].sum(axis=-1, dtype=np.uint8))
+
+
+@functools.cache
+def _counts_of_16() -> npt.NDArray[np.uint8]:
+    return np.array([value.bit_count() for value in range(1 << 16)], dtype=np.uint8)

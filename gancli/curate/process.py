@@ -133,7 +133,8 @@ def _as_read(source: Source, result: Facts | Failure) -> Read:
 def _decisions(
     sources: Sequence[Source], found: Sequence[Facts | Failure], out: Path
 ) -> tuple[dict[str, Any], list[str]]:
-    journals = list(dict.fromkeys(journal_of(source, out) for source in sources))
+    roots = dict.fromkeys(source.root for source in sources)
+    journals = list(dict.fromkeys(journal_of(root, out) for root in roots))
     decisions, broken = read_decisions(journals)
     here = {fact.sha256 for fact in found if isinstance(fact, Facts)}
     strange = sum(sha256 not in here for sha256 in decisions)

@@ -147,10 +147,11 @@ def _as_jpeg(image: Image.Image, background: str, quality: int) -> bytes:
 def open_review(done: Done, inputs: Sequence[Path | str], options: CurateOptions, port: int = 0) -> LocalServer:
     """A server for the review of a set that `curate` has just made of `inputs`. Raises `GanError`."""
     sources, _ = collect_sources([Path(path) for path in inputs])
-    journals = [journal_of(source, done.path) for source in sources]
+    kept_in = {root: journal_of(root, done.path) for root in {source.root for source in sources}}
+    review = Review(done, options, [kept_in[source.root] for source in sources])
     token = new_token()
     holder: list[LocalServer] = []
-    app = create_review_app(Review(done, options, journals), token, lambda: holder[0].stop(after_s=0.3))
+    app = create_review_app(review, token, lambda: holder[0].stop(after_s=0.3))
     holder.append(LocalServer(app, token, port))
     return holder[0]
 

@@ -80,19 +80,19 @@ class _Sheet:
         self._missing, self._side = count, side
         self._columns = max(1, min(count, 1280 // side, max(6, round((count * 1.6) ** 0.5))))
         lines = -(-count // self._columns)
-        size = (self._columns * (side + _GAP_PX) + _GAP_PX, lines * (side + _STRIP_PX + _GAP_PX) + _GAP_PX)
-        self._image = Image.new("RGB", size, _GROUND)
+        size = (lines * (side + _STRIP_PX + _GAP_PX) + _GAP_PX, self._columns * (side + _GAP_PX) + _GAP_PX)
+        self._pixels = np.full((*size, 3), _GROUND, np.uint8)
 
     def paste(self, place: int, tile: bytes) -> bool:
         """Lays a tile at its place; is the sheet complete?"""
         row, column = divmod(place, self._columns)
-        image = Image.frombytes("RGB", (self._side, self._side + _STRIP_PX), tile)
-        at = (_GAP_PX + column * (self._side + _GAP_PX), _GAP_PX + row * (self._side + _STRIP_PX + _GAP_PX))
-        self._image.paste(image, at)
+        height, width = self._side + _STRIP_PX, self._side
+        top, left = _GAP_PX + row * (height + _GAP_PX), _GAP_PX + column * (width + _GAP_PX)
+        self._pixels[top : top + height, left : left + width] = np.frombuffer(tile, np.uint8).reshape(height, width, 3)
         self._missing -= 1
         return self._missing == 0
 
     def as_jpeg(self) -> bytes:
         buffer = io.BytesIO()
-        self._image.save(buffer, "JPEG", quality=85)
+        Image.fromarray(self._pixels).save(buffer, "JPEG", quality=85)
         return buffer.getvalue()

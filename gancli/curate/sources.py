@@ -42,10 +42,10 @@ def collect_sources(inputs: Sequence[Path]) -> tuple[list[Source], list[str]]:
     names = _input_names(inputs)
     for folder, name in zip(inputs, names, strict=True):
         _check_folder(folder)
-        rows = _rows_by_file(folder, notes)
+        rows, is_training_set = _rows_by_file(folder, notes), (folder / "curation.json").exists()
         for path in list_images(folder):
             relative = _relative(path, folder)
-            if (folder / "curation.json").exists() and not relative.startswith("images/"):
+            if is_training_set and not relative.startswith("images/"):
                 continue
             row = rows.get(relative, {})
             label = row.get("label") if isinstance(row.get("label"), str) else _label(relative, bool(rows))
