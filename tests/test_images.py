@@ -15,6 +15,7 @@ from PIL import Image, ImageCms
 
 from gancli.images import (
     ImageError,
+    encode_png,
     fit_image,
     has_alpha,
     is_grey,
@@ -226,6 +227,15 @@ def test_listing_skips_hidden_files_and_survives_loops(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "b" / "again").symlink_to(tmp_path)
     assert [str(path.relative_to(tmp_path)) for path in list_images(tmp_path)] == ["a.jpg", "b/2.PNG", "b/[x]\n.gif"]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (5, 1, 4), (1, 7, 1), (33, 20, 3), (20, 33, 4), (64, 64, 1)])
+def test_what_a_png_holds_is_what_was_given(shape: tuple[int, int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    for array in (pixels, pixels[::-1, ::-1], np.zeros_like(pixels)):
+        with Image.open(io.BytesIO(encode_png(array))) as image:
+            assert image.mode == {1: "L", 3: "RGB", 4: "RGBA"}[shape[2]]
+            assert np.array_equal(np.asarray(image).reshape(shape), array)
 
 
 def test_png_is_written_whole_without_metadata(tmp_path: Path) -> None:

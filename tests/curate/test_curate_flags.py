@@ -8,11 +8,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from curate_plants import landscapes
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageFilter, ImageOps
 
 from gancli.curate import CurateOptions, Done, curate
+from gancli.curate.quality import quality_scores
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -113,3 +117,31 @@ strange = {{"torch", "torchvision", "scipy", "imagehash", "requests", "sqlite3",
 assert not strange & set(sys.modules), strange & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+
+
+@given(
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    low=st.integers(0, 255),
+    spread=st.sampled_from([0, 1, 8, 40, 255]),
+    num_colours=st.sampled_from([1, 12, 17, 24, 1000]),
+    seed=st.integers(0, 2**31),
+)
+def test_a_part_of_a_picture_settles_no_flag_otherwise_than_the_whole(
+    height: int, width: int, low: int, spread: int, num_colours: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    colours = (low + rng.integers(0, spread + 1, (num_colours, 3))).clip(0, 255).astype(np.uint8)
+    pixels = colours[rng.integers(0, num_colours, (height, width))]
+    work = Image.fromarray(pixels)
+    scores = quality_scores(work, pixels, work.convert("L"), work.convert("L"))
+    bright = np.sqrt((pixels.reshape(-1, 3).astype(np.float64) ** 2) @ [0.241, 0.691, 0.068]) / 255
+    counts = np.unique((pixels >> 2).reshape(-1, 3), axis=0, return_counts=True)[1]
+    exact = {
+        "dark": np.percentile(bright, 99),
+        "light": 1 - np.percentile(bright, 5),
+        "few-colours": np.sort(counts)[-16:].sum() / (height * width),
+    }
+    for name, limit, sign in (("dark", 0.32, 1), ("light", 0.05, 1), ("few-colours", 0.95, -1)):
+        if abs(exact[name] - limit) > 1e-5:
+            assert (sign * scores[name] < sign * limit) == (sign * exact[name] < sign * limit)
