@@ -31,16 +31,17 @@ from gancli.painter import landscapes
 PER_FOLDER, VARIATIONS = 1000, 1024
 
 OPEN = """
-import json, resource, sys, time
+import json, os, resource, sys, time
 from gancli.data.dataset import open_training_set
-began = time.perf_counter()
+began, used = time.perf_counter(), sum(os.times()[:4])
 data = open_training_set(sys.argv[1], size=sys.argv[2])
-seconds = time.perf_counter() - began
+seconds, used = time.perf_counter() - began, sum(os.times()[:4]) - used
 for start in range(0, int(sys.argv[3]) * 64, 64):
     data.images[(data.train[start : start + 64] * 7919) % len(data.images)].float().mean()
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 own = [int(line.split()[1]) / 1e3 for line in open("/proc/self/status") if line.startswith("RssAnon")]
-print(json.dumps({"seconds": seconds, "images": len(data.images), "peak_mb": memory, "own_mb": own[0]}))
+found = {"seconds": seconds, "cpu_s": used, "images": len(data.images), "peak_mb": memory, "own_mb": own[0]}
+print(json.dumps(found))
 """
 
 
@@ -98,7 +99,8 @@ def main() -> None:
             rate = decode_rate(folder, workers)
             print(f"load {os.getloadavg()[0]:.1f}; Pillow alone, {type(workers).__name__}: {rate:,.0f} images/s")
         first = opened(folder, args.size)
-        print(f"first start {first['seconds']:.1f} s, {first['images'] / first['seconds']:,.0f} images/s", flush=True)
+        rate, share = first["images"] / first["seconds"], first["cpu_s"] / first["seconds"]
+        print(f"first start {first['seconds']:.1f} s, {rate:,.0f} images/s, {share:.1f} cores busy with it", flush=True)
         second = opened(folder, args.size)
         print(f"second start {second['seconds']:.1f} s", flush=True)
         read = opened(folder, args.size, batches=1000)
