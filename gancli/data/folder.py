@@ -52,13 +52,14 @@ def zip_entries(path: Path) -> list[Entry]:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
+        stat = path.stat()
     except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
         raise DataError(f"'{clean(path)}' cannot be read as a zip ({clean(error, 120)}).") from error
-    entries = []
+    stamp, entries = (stat.st_mtime_ns, stat.st_size), []
     for number, info in sorted(enumerate(infos), key=lambda pair: pair[1].filename):
         if info.is_dir() or Path(info.filename).suffix.lower() not in IMAGE_SUFFIXES:
             continue
-        source = functools.partial(_unzip, path, number)
+        source = functools.partial(_unzip, path, stamp, number)
         entries.append(Entry(info.filename, (info.file_size, info.CRC), source))
     if not entries:
         raise DataError(f"No images found in the zip '{clean(path)}'.")
@@ -66,12 +67,13 @@ def zip_entries(path: Path) -> list[Entry]:
 
 
 @functools.lru_cache(maxsize=1)
-def _archive(path: Path) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path)  # its list of files is read once by each worker
+def _archive(path: Path, stamp: tuple[int, int]) -> zipfile.ZipFile:
+    """Its list of files is read once by each worker; `stamp` tells a zip from another that takes its place."""
+    return zipfile.ZipFile(path)
 
 
-def _unzip(path: Path, number: int) -> bytes:
-    archive = _archive(path)
+def _unzip(path: Path, stamp: tuple[int, int], number: int) -> bytes:
+    archive = _archive(path, stamp)
     info = archive.infolist()[number]
     if info.file_size > _MAX_ENTRY_BYTES:
         raise ImageError("too large")

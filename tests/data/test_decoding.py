@@ -114,6 +114,19 @@ def test_a_zip_is_the_folder_that_it_was_made_of(odd_folder: Path, tmp_path: Pat
     assert zipped.skipped == folder.skipped
 
 
+def test_a_zip_that_takes_the_place_of_another_is_read_anew(photo_folder: Path, tmp_path: Path) -> None:
+    place, found = tmp_path / "set.zip", []
+    for count in (40, 60):
+        with zipfile.ZipFile(tmp_path / "next.zip", "w") as archive:
+            for path in sorted(photo_folder.iterdir(), reverse=count == 40)[:count]:
+                archive.write(path, path.name)
+        (tmp_path / "next.zip").replace(place)
+        data = open_training_set(str(place), size="16")
+        assert not data.skipped
+        found.append(len(data.images))
+    assert found == [40, 60]
+
+
 def test_a_cache_without_room_costs_a_second_decoding_only(
     photo_folder: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
