@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import logging
 import secrets
+import socket
 import threading
 import time
 from pathlib import Path
@@ -111,10 +112,16 @@ class LocalServer:
                 logging.getLogger(__name__).debug(message, *args)
 
         try:
-            self._server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Quiet)
-        except (OSError, SystemExit, OverflowError) as error:
+            if not 0 <= port < 2**16:
+                raise OSError("no such port")
+            listening = socket.create_server(("127.0.0.1", port))
+        except OSError as error:
             raise GanError(f"Port {port} is taken or not allowed. Give another with --port, or none.") from error
-        self.port: int = self._server.server_port
+        self.port: int = listening.getsockname()[1]
+        with listening:  # the server holds a copy
+            self._server = make_server(
+                "127.0.0.1", self.port, app, threaded=True, request_handler=Quiet, fd=listening.fileno()
+            )
         self.url = f"http://127.0.0.1:{self.port}/?token={token}"
 
     def serve(self) -> None:
