@@ -87,8 +87,8 @@ def grow(family: str, spec: NetworkSpec, smaller: Networks) -> tuple[nn.Module, 
     generator, discriminator = smaller
     if not isinstance(generator, StagedGenerator) or not isinstance(discriminator, StagedDiscriminator):
         raise ConfigError(
-            f"--grow-from: the networks '{family}' cannot grow. Grow a run of dcgan, wgan-gp, wgan-gp-resnet, sngan or "
-            "r3gan, or train at the full size from the start."
+            f"--grow-from: the networks '{family}' cannot grow. Grow a run of compact, dcgan, wgan-gp, wgan-gp-resnet, "
+            "sngan or r3gan, or train at the full size from the start."
         )
     width, height = spec.size[0] // 2, spec.size[1] // 2
     was_training = generator.training

@@ -39,7 +39,7 @@ class Networks(NamedTuple):
 
 
 _FAMILIES: dict[str, Callable[[NetworkSpec], Networks]] = {}
-_MODULES = ("mlp", "dcgan", "progan", "resnet", "r3gan", "fastgan", "toy")
+_MODULES = ("mlp", "compact", "dcgan", "progan", "resnet", "r3gan", "fastgan", "toy")
 
 
 def register(family: Callable[[NetworkSpec], Networks]) -> Callable[[NetworkSpec], Networks]:

@@ -21,7 +21,7 @@ from typing import Any
 
 SIZE = "64"
 NAMES = ("coverage", "kid")
-RECIPES = ("vanilla", "dcgan", "wgan-gp", "wgan-gp-resnet", "sngan", "r3gan-s", "fastgan")
+RECIPES = ("compact", "vanilla", "dcgan", "wgan-gp", "wgan-gp-resnet", "sngan", "r3gan-s", "fastgan")
 
 
 def gan(*words: object) -> str:

@@ -8,7 +8,7 @@ from gancli.models.registry import NetworkSpec, build_networks
 from gancli.recipes import RECIPES
 
 IMAGE_FAMILIES = sorted({r.networks for r in RECIPES.values() if r.sizes != "points"})
-NORMLESS = ["mlp", "progan", "wgan_resnet", "r3gan"]
+NORMLESS = ["compact", "mlp", "progan", "wgan_resnet", "r3gan"]
 SIZES = [(32, 32), (48, 32), (28, 28)]
 BOUNDED = [f for f in IMAGE_FAMILIES if f != "r3gan"]  # no tanh there, as published
 
@@ -191,6 +191,20 @@ def test_fastgan_noise_is_for_training_only():
     assert not torch.equal(generator(latents(4)), generator(latents(4)))
     generator.eval()
     assert torch.equal(generator(latents(4)), generator(latents(4)))
+
+
+def test_compact_normalises_in_the_generator_alone():
+    generator, discriminator = build("compact")
+    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in generator.modules())
+    assert not any("Norm" in type(m).__name__ for m in discriminator.modules())
+
+
+def test_compact_leaves_no_checkerboard_before_it_learns():
+    generator, _ = build("compact", (64, 64))
+    maps, _ = generator.eval().draw(latents(8), None)
+    # the pixels of a doubled map fall into four places; a transposed convolution gives each its own deviation
+    deviations = torch.stack([maps[:, :, y::2, x::2].std() for y in (0, 1) for x in (0, 1)])
+    assert deviations.max() / deviations.min() < 1.1
 
 
 def test_toy_networks_make_points_from_spread_kinks():

@@ -8,7 +8,7 @@ from gancli.errors import ConfigError
 from gancli.models.growing import set_fade
 from gancli.models.registry import NetworkSpec, build_networks
 
-GROWING = ["dcgan", "progan", "r3gan", "sngan", "wgan_resnet"]
+GROWING = ["compact", "dcgan", "progan", "r3gan", "sngan", "wgan_resnet"]
 SPEC = NetworkSpec(latent_dim=8, width=16, size=(16, 16), channels=3)
 
 
