@@ -22,7 +22,7 @@ __all__ = ["choose_engine", "plan_tick_kimg"]
 
 MEASURE_S = 1.5
 _TRIAL_S = 1.5  # about what one iteration of the trial may take on a processor
-_FEW, _GROWTH = 2, 4  # images are enough to measure a slow recipe; of a quick one so many times more are tried
+_FEW = 2  # images are enough to measure a slow recipe
 _COMPARED = 8  # iterations that an engine must do as the plain one does
 _TOLERANCE = 0.1
 _GAIN = 1.1  # worth another arithmetic or a compiler only when clearly faster
@@ -144,28 +144,27 @@ def _fitted(
 def _trial(config: TrainConfig, engine: Engine, data: TrainingSet, state: State, seconds: float) -> TrainConfig:
     """`config` with as many images a batch as a processor takes `_TRIAL_S` for, where one takes about `seconds`.
 
-    Part of a step is the same for any batch (Adam, on many parameters): while a step stays short, the batch grows.
+    Part of a step is the same for any batch (Adam, on many parameters): two batches tell what an image adds to it.
     """
     if config.is_points or engine.device != "cpu" or engine.compile:
         return config
-    few = min(config.batch_size, max(_FEW, _FEW * int(_TRIAL_S / seconds / _FEW)))
-    trial = replace(config, batch_size=few)
-    if few * seconds > _TRIAL_S:
-        return trial
-    while few < config.batch_size:
-        trial = replace(config, batch_size=few)
-        iteration = make_iteration(trial, engine, state, BatchSource(data, trial, torch.device("cpu")))
-        taken = 0.0
-        for _ in range(2):  # the first makes the state of the optimizers
-            began = time.perf_counter()
-            iteration.run(0.0)
-            taken = time.perf_counter() - began
-            if taken > _TRIAL_S:
-                break
-        if taken * _GROWTH > _TRIAL_S:
-            return trial
-        few = min(config.batch_size, few * _GROWTH)
-    return config
+    if _FEW * seconds > _TRIAL_S:
+        return replace(config, batch_size=min(config.batch_size, _FEW))
+    more = min(config.batch_size, max(4 * _FEW, int(_TRIAL_S / seconds)))
+    if more < config.batch_size:
+        few_s, more_s = (_step_s(replace(config, batch_size=n), engine, data, state) for n in (_FEW, more))
+        an_image_s = max((more_s - few_s) / (more - _FEW), 1e-9)
+        more = min(config.batch_size, max(more, int(_TRIAL_S / an_image_s)))
+    return replace(config, batch_size=more)
+
+
+def _step_s(config: TrainConfig, engine: Engine, data: TrainingSet, state: State) -> float:
+    """Seconds of one iteration, after one that makes the state of the optimizers."""
+    iteration = make_iteration(config, engine, state, BatchSource(data, config, torch.device(engine.device)))
+    iteration.run(0.0)
+    began = time.perf_counter()
+    iteration.run(0.0)
+    return time.perf_counter() - began
 
 
 def _name(engine: Engine) -> str:

@@ -359,6 +359,16 @@ def test_a_quick_recipe_is_measured_on_its_whole_batch_and_a_slow_one_on_a_few_i
     assert trial.batch_size == batch_size
 
 
+@pytest.mark.parametrize(("fixed_s", "an_image_s", "batch_size"), [(1.4, 0.01, 48), (0.1, 0.1, 15), (1.4, 0.2, 8)])
+def test_what_a_step_takes_for_any_batch_does_not_make_the_trial_small(
+    data: TrainingSet, monkeypatch: pytest.MonkeyPatch, fixed_s: float, an_image_s: float, batch_size: int
+) -> None:
+    monkeypatch.setattr(choosing, "_step_s", lambda config, *_: fixed_s + an_image_s * config.batch_size)
+    config = config_of(data, "vanilla", batch_size=48)
+    trial = choosing._trial(config, PLAIN, data, State.fresh(config, PLAIN), 0.7)
+    assert trial.batch_size == pytest.approx(batch_size, abs=1)
+
+
 @pytest.mark.parametrize("model", ["dcgan", "r3gan-s"])
 def test_with_exact_flags_neither_the_clock_nor_free_memory_decides_about_arithmetic(
     data: TrainingSet, monkeypatch: pytest.MonkeyPatch, model: str
