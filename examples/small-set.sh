@@ -2,7 +2,7 @@
 # A few hundred pictures, on whatever machine this is: the recipe that 'gan train' would choose, and an honest look.
 #
 # Usage   small-set.sh FOLDER [MINUTES]    --quick paints a stand-in.
-# Takes   30 minutes unless told otherwise; on two cores that is a broad layout at 64 px, on a card far more.
+# Takes   30 minutes unless told otherwise; on two cores that is colours and shapes at 64 px, on a card far more.
 # Shows   the sheet of what the discriminator will see, the verdict, coverage and memorisation with intervals, a report.
 set -euo pipefail
 LENGTH=(--minutes "${2:-30}") SIZE=64
@@ -12,8 +12,8 @@ if [ "${1:-}" = --quick ]; then
 fi
 
 gan curate "$1" --size "$SIZE" -o small-set
-gan info small-set --augment diffaugment
-gan train small-set --augment diffaugment "${LENGTH[@]}" -o small-run
+gan info small-set --augment light
+gan train small-set "${LENGTH[@]}" -o small-run
 gan sample small-run -n 64
 gan evaluate small-run
 gan report small-run

@@ -1,12 +1,13 @@
 """Which recipe is best on a few hundred pictures, in a given time on this machine? The table behind the default recipe.
 
-    python tests/benchmarks/small_sets.py rates PHOTOS... -o small_sets.jsonl      (on a quiet machine)
-    python tests/benchmarks/small_sets.py train PHOTOS... -o small_sets.jsonl --minutes 10 [--recipes a,b] [--seeds 0,1]
-    python tests/benchmarks/small_sets.py table -o small_sets.jsonl
+    python tests/benchmarks/small_sets.py rates PHOTOS...      (on a quiet machine)
+    python tests/benchmarks/small_sets.py train PHOTOS... --minutes 10 [--recipes a,b] [--seeds 0,1]
+    python tests/benchmarks/small_sets.py table
 
 `rates` measures each recipe's images per second with nothing else running. `train` gives each recipe the images that it
 would see in those minutes at that rate, so that the result does not depend on what else the machine does meanwhile; it
-leaves out what the file already has, so it may be stopped and started. `table` prints the table of the README.
+leaves out what the file (small_sets.jsonl here) already has, so it may be stopped and started.
+`table` prints the table of the README.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=("rates", "train", "table"))
     parser.add_argument("photos", nargs="*", type=Path)
-    parser.add_argument("-o", "--out", type=Path, default=Path("small_sets.jsonl"))
+    parser.add_argument("-o", "--out", type=Path, default=Path(__file__).with_suffix(".jsonl"))
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--recipes", type=lambda text: text.split(","), default=list(RECIPES))
