@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gancli.models.layers import (
@@ -23,6 +25,8 @@ from gancli.models.registry import Networks, NetworkSpec, register
 
 _MAX_MULTIPLE = 8
 _LEAP = 3  # so many doublings an excitation leaps
+_GRAIN = 0.1  # the deviation of its strengths at the start
+_MOST_GRAINS = 128 * 128  # pixels of a map with grain: its directions take 4 · latent_dim bytes each
 
 
 class _Excitation(nn.Module):
@@ -43,10 +47,47 @@ class _Excitation(nn.Module):
         return out
 
 
-class CompactGenerator(StagedGenerator):
-    """Dense to the base map, smooth doublings with conv3, batch norm and leaky ReLU; excitations; conv3, tanh.
+class _Grain(nn.Module):
+    """Adds to each map a noise that the latent decides, times a learned number per channel.
 
-    Doubling by interpolation leaves no checkerboard (Odena et al. 2016), by linear interpolation no plaid either.
+    Pixel p gets <z, d_p> with a fixed random direction d_p of length one: N(0, 1), all but independent of its
+    neighbours, smooth in z. So there is texture, one latent is one picture still, and a walk does not flicker.
+    """
+
+    directions: Tensor
+
+    def __init__(self, latent_dim: int, channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+        self.register_buffer("directions", F.normalize(torch.randn(math.prod(size), latent_dim)))
+        self.weight = nn.Parameter(torch.randn(1, channels, 1, 1) * _GRAIN)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        noise = F.linear(z, self.directions.to(z.dtype)).reshape(-1, 1, *self.size)
+        return x + self.weight * noise
+
+
+class _Up(nn.Module):
+    """Linear doubling, conv3, grain where the map is not too large for it, batch norm, leaky ReLU."""
+
+    def __init__(self, before: int, after: int, latent_dim: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.upsample = nn.Upsample(scale_factor=2, mode="bilinear")
+        self.conv = nn.Conv2d(before, after, 3, padding=1, bias=False)
+        self.grain = _Grain(latent_dim, after, size) if math.prod(size) <= _MOST_GRAINS else None
+        self.after = _normalised(after)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        x = self.conv(self.upsample(x))
+        out: Tensor = self.after(x if self.grain is None else self.grain(x, z))
+        return out
+
+
+class CompactGenerator(StagedGenerator):
+    """Dense to the base map, smooth doublings with grain; excitations; conv3, tanh.
+
+    Doubling by interpolation leaves no checkerboard (Odena et al. 2016), by linear interpolation no plaid; without
+    grain such a generator draws contours for want of texture.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -56,7 +97,10 @@ class CompactGenerator(StagedGenerator):
         self.latent = ClassLatent(spec.latent_dim, spec.num_classes)
         self.dense = nn.Linear(self.latent.out_dim, channels[0] * math.prod(self.base), bias=False)
         self.start = _normalised(channels[0])
-        self.ups = nn.ModuleList(_up(a, b) for a, b in pairwise(channels))
+        self.ups = nn.ModuleList(
+            _Up(a, b, spec.latent_dim, (self.base[0] << stage, self.base[1] << stage))
+            for stage, (a, b) in enumerate(pairwise(channels), start=1)
+        )
         self.skips = nn.ModuleList(
             _Excitation(channels[stage - _LEAP], channels[stage]) for stage in range(_LEAP, doublings + 1)
         )
@@ -67,7 +111,7 @@ class CompactGenerator(StagedGenerator):
         x = self.dense(self.latent(z, labels)).reshape(z.shape[0], -1, *self.base)
         maps = [self.start(x)]
         for stage, up in enumerate(self.ups, start=1):
-            x = up(maps[-1])
+            x = up(maps[-1], z)
             if stage >= _LEAP:
                 x = self.skips[stage - _LEAP](maps[stage - _LEAP], x)
             maps.append(x)
@@ -114,14 +158,6 @@ class CompactDiscriminator(StagedDiscriminator):
     def decide(self, features: Tensor, labels: Tensor | None) -> Tensor:
         logits: Tensor = self.head(self.dropout(features), labels)
         return logits
-
-
-def _up(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Upsample(scale_factor=2, mode="bilinear"),
-        nn.Conv2d(before, after, 3, padding=1, bias=False),
-        *_normalised(after),
-    )
 
 
 def _normalised(channels: int) -> nn.Sequential:

@@ -207,6 +207,26 @@ def test_compact_leaves_no_checkerboard_before_it_learns():
     assert deviations.max() / deviations.min() < 1.1
 
 
+@torch.no_grad()
+def test_compact_grain_follows_the_latent_smoothly_and_is_rough_in_the_picture():
+    generator, _ = build("compact", (64, 64))
+    grain = generator.ups[-1].grain
+    z = latents(512)
+    noise = grain(torch.zeros(512, 16, 64, 64), z)[:, 0] / grain.weight[0, 0]
+    assert noise.std() == pytest.approx(1, abs=0.1)
+    beside = (noise[:, :, 1:] * noise[:, :, :-1]).mean()
+    assert abs(beside) < 0.1
+    again = grain(torch.zeros(1, 16, 64, 64), 0.5 * z[:1] + 0.5 * z[1:2])[:, 0] / grain.weight[0, 0]
+    assert torch.allclose(again, (noise[:1] + noise[1:2]) / 2, atol=1e-4)
+
+
+def test_compact_has_no_grain_where_its_directions_would_fill_the_memory():
+    with torch.device("meta"):
+        spec = NetworkSpec(latent_dim=128, width=32, size=(1024, 1024), channels=3)
+        generator, _ = build_networks("compact", spec)
+    assert sum(b.numel() for b in generator.buffers()) * 4 < 20e6
+
+
 def test_toy_networks_make_points_from_spread_kinks():
     torch.manual_seed(0)
     spec = NetworkSpec(latent_dim=16, width=64, size=(0, 0), channels=2)
