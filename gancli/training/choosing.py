@@ -22,7 +22,9 @@ __all__ = ["choose_engine", "plan_tick_kimg"]
 
 MEASURE_S = 1.5
 _TRIAL_S = 1.5  # about what one iteration of the trial may take on a processor
-_FEW = 2  # images are enough to measure a slow recipe
+_FEW = 2  # images are enough to measure a slow recipe, with as many more where those take no longer than this
+_FEW_S = 8.0
+_LEAST_SHARE = 0.1  # of what one of the few images took: what one more takes at least, whatever the clock says
 _COMPARED = 8  # iterations that an engine must do as the plain one does
 _TOLERANCE = 0.1
 _GAIN = 1.1  # worth another arithmetic or a compiler only when clearly faster
@@ -57,6 +59,8 @@ def choose_engine(config: TrainConfig, data: TrainingSet, say: Callable[[str], N
             continue
         own = State.fresh(config, engine) if number else state
         found, engine = _measured(trial, engine, data, own, say, warms_up)
+        if not warms_up:
+            found = _whole_rate(config, found, engine, data, own)
         if len(engines) > 1:
             say(f"measured {_name(engine)}: {found:,.0f} images/s")
         if found > _GAIN * rate:
@@ -134,7 +138,8 @@ def _fitted(
     is_exact = (first.device, config.precision, config.compile) == ("cpu", "fp32", "off")
     size = 0
     if not has_batch_statistics(state.generator, state.discriminator):
-        size = pick_micro_batch(config.batch_size, estimate, budget_mb(first.device, counts_free=not is_exact))
+        budget = budget_mb(first.device, estimate.state_mb, counts_free=not is_exact)
+        size = pick_micro_batch(config.batch_size, estimate, budget)
     if size:
         say(f"a batch of {config.batch_size} takes {estimate.peak_mb(config.batch_size):,.0f} MB: in pieces of {size}")
     peak_mb = round(estimate.peak_mb(size or config.batch_size), 1)
@@ -160,11 +165,27 @@ def _trial(config: TrainConfig, engine: Engine, data: TrainingSet, state: State,
 
 def _step_s(config: TrainConfig, engine: Engine, data: TrainingSet, state: State) -> float:
     """Seconds of one iteration, after one that makes the state of the optimizers."""
+    _first_step_s(config, engine, data, state)
+    return _first_step_s(config, engine, data, state)
+
+
+def _first_step_s(config: TrainConfig, engine: Engine, data: TrainingSet, state: State) -> float:
+    """Seconds of one iteration on `state`."""
     iteration = make_iteration(config, engine, state, BatchSource(data, config, torch.device(engine.device)))
-    iteration.run(0.0)
     began = time.perf_counter()
     iteration.run(0.0)
     return time.perf_counter() - began
+
+
+def _whole_rate(config: TrainConfig, rate: float, engine: Engine, data: TrainingSet, state: State) -> float:
+    """Images per second of whole batches, where `_FEW` images made `rate`: what many weights take, they take once."""
+    few_s = _FEW * config.d_steps / rate
+    if few_s > _FEW_S:
+        return rate
+    more = min(config.batch_size, 2 * _FEW)
+    more_s = _first_step_s(replace(config, batch_size=more), engine, data, state)
+    an_image_s = max((more_s - few_s) / (more - _FEW), _LEAST_SHARE * few_s / _FEW)
+    return config.batch_size * config.d_steps / (few_s + an_image_s * (config.batch_size - _FEW))
 
 
 def _name(engine: Engine) -> str:

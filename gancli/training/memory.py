@@ -32,7 +32,7 @@ __all__ = [
 
 _SHARE = 0.8  # of what is free, for what the estimate does not see
 _CARD_SHARE = 0.5  # of a card: its desktop and the allocator's waste want the rest
-_PROCESSOR_MB = 3000.0  # a processor gains nothing from larger pieces, and other programs want the memory
+_PROCESSOR_MB = 1000.0  # of images at a time: more of them make a processor slower, by fresh memory for every layer
 _SAMPLE = 2
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate")
 
@@ -79,9 +79,9 @@ def pick_micro_batch(batch_size: int, estimate: MemoryEstimate, budget_mb: float
     return 0 if size >= batch_size else size
 
 
-def budget_mb(device: str, *, counts_free: bool = True) -> float:
-    """What a step may take: most of what is free there, at most half a card or 3 GB of a processor's memory."""
-    most = _PROCESSOR_MB
+def budget_mb(device: str, state_mb: float = 0.0, *, counts_free: bool = True) -> float:
+    """What a step may take: most of what is free there, at most half a card; on a processor 1 GB beside its state."""
+    most = state_mb + _PROCESSOR_MB
     if device.startswith("cuda"):
         most = _CARD_SHARE * torch.cuda.get_device_properties(device).total_memory / 1e6
     free = available_mb(device) if counts_free else 0.0

@@ -369,6 +369,34 @@ def test_what_a_step_takes_for_any_batch_does_not_make_the_trial_small(
     assert trial.batch_size == pytest.approx(batch_size, abs=1)
 
 
+@pytest.mark.parametrize(
+    ("fixed_s", "an_image_s", "rate"),
+    [
+        (6.0, 0.5, 48 / 30),  # the weights take their six seconds once, not with every second image
+        (0.0, 2.0, 0.5),
+        (20.0, 1.0, 2 / 22),  # where so few take so long, no more are tried
+    ],
+)
+def test_the_rate_of_a_slow_recipe_is_that_of_its_whole_batch(
+    data: TrainingSet, monkeypatch: pytest.MonkeyPatch, fixed_s: float, an_image_s: float, rate: float
+) -> None:
+    def seconds(config: TrainConfig, *_: object) -> float:
+        return fixed_s + an_image_s * config.batch_size
+
+    monkeypatch.setattr(choosing, "_first_step_s", seconds)
+    config = config_of(data, "vanilla", batch_size=48)
+    few = 2 / seconds(replace(config, batch_size=2))
+    assert choosing._whole_rate(config, few, PLAIN, data, State.fresh(config, PLAIN)) == pytest.approx(rate)
+
+
+def test_a_clock_that_jumps_does_not_make_a_slow_recipe_endlessly_quick(
+    data: TrainingSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "_first_step_s", lambda *_: 0.1)
+    config = config_of(data, "vanilla", batch_size=48)
+    assert choosing._whole_rate(config, 1.0, PLAIN, data, State.fresh(config, PLAIN)) <= 10
+
+
 @pytest.mark.parametrize("model", ["dcgan", "r3gan-s"])
 def test_with_exact_flags_neither_the_clock_nor_free_memory_decides_about_arithmetic(
     data: TrainingSet, monkeypatch: pytest.MonkeyPatch, model: str

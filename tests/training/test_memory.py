@@ -113,10 +113,16 @@ def test_the_largest_pieces_that_fit_are_chosen() -> None:
 
 
 def test_a_step_takes_most_of_what_is_free_and_never_more_than_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    for free, budget in ((1000, 800), (64_000, 3000), (0, 3000)):  # 0: nothing is known
+    for free, budget in ((1000, 800), (64_000, 1200), (0, 1200)):  # 0: nothing is known
         monkeypatch.setattr(memory_module, "available_mb", lambda device, free=free: free)
-        assert budget_mb("cpu") == budget
-        assert budget_mb("cpu", counts_free=False) == 3000
+        assert budget_mb("cpu", 200) == budget
+        assert budget_mb("cpu", 200, counts_free=False) == 1200
+
+
+def test_many_weights_do_not_make_the_pieces_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_module, "available_mb", lambda device: 64_000)
+    perceptrons = MemoryEstimate(state_mb=4000, per_image_mb=3)  # vanilla at 256 px
+    assert pick_micro_batch(100, perceptrons, budget_mb("cpu", perceptrons.state_mb)) == 0
 
 
 @pytest.mark.parametrize("model", ["wgan-gp", "r3gan-s"])
