@@ -2,7 +2,7 @@
 # The course project A5: two half circles, MNIST by perceptrons, photos by DCGAN.
 #
 # Usage   a5.sh MNIST PHOTOS    a folder with MNIST's IDX files, a folder of photos; --quick needs neither.
-# Takes   on two cores: arcs about 2 minutes, MNIST about 20, DCGAN on 4,000 photos (WIDTH=32) about an hour.
+# Takes   on one core: arcs about 3 minutes, MNIST about 40, DCGAN on 4,000 photos (WIDTH=32) about 25.
 # Shows   D(x) and D(G(z)) near .45 on the arcs, as reported there, and beside them what that does not show: `gan
 #         evaluate` counts. A probability near a half is no evidence of coverage.
 set -euo pipefail

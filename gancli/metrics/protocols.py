@@ -69,8 +69,8 @@ def stacked_figures(stacks: Tensor, classifier: nn.Module, *, accuracy: float) -
 def train_digit_classifier(images: Tensor, labels: Tensor, *, seed: int = 0) -> tuple[nn.Module, float]:
     """A small convolutional classifier of digits and its accuracy on the last sixth, which it never sees.
 
-    PacGAN's: conv 32, conv 64, pool, dense 128. `images` uint8 [N, 1, H, W], `labels` int64 [N] in 0..9; about a
-    minute for 60,000 on two cores. Raises `DataError` when it does not reach 97 %: the counts would mean nothing.
+    PacGAN's: conv 32, conv 64, pool, dense 128. `images` uint8 [N, 1, H, W], `labels` int64 [N] in 0..9; a few
+    minutes for 60,000 on two cores. Raises `DataError` when it does not reach 97 %: the counts would mean nothing.
     """
     if images.shape[1] != 1 or len(images) < 600 or int(labels.max()) != 9:
         raise DataError(
