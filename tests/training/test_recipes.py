@@ -143,6 +143,9 @@ def test_schedules_end_where_they_should(recipe: Recipe) -> None:
         assert lr_factor("burn-in", 0.2, 0, 0) == pytest.approx(0.25)
         assert gamma_factor("burn-in", 0.2) == pytest.approx(0.1)
         assert 0.25 < lr_factor("burn-in", 0.1, 0, 0) < 1
+    if recipe.gamma_schedule == "anneal":  # to a thousandth, with most of the run still to come
+        assert gamma_factor("anneal", 0.4) == pytest.approx(1e-3)
+        assert lr_factor(recipe.lr_schedule, 0.4, 0, 0) > 0.5
 
 
 def test_label_smoothing_is_refused_where_there_are_no_labels() -> None:
