@@ -49,8 +49,10 @@ _CHARTS: tuple[tuple[str, tuple[tuple[str, str], ...], str, float | None, float 
     (
         "Discriminator scores",
         (("d_real", "D(x), real"), ("d_fake", "D(G(z)), generated")),
-        "What the discriminator thinks of real and of generated pictures. Near each other, it cannot tell them apart; "
-        "far apart for long, it has won and the generator learns little.",
+        "What the discriminator thinks of real and of generated pictures: probabilities with the non-saturating loss, "
+        "scores without a scale with the others. Near each other, it cannot tell them apart; far apart for long, it "
+        "has won and the generator learns little. Neither is evidence of coverage: a generator that makes one picture "
+        "over and over can have them both at a half.",
         None,
         None,
     ),

@@ -19,7 +19,12 @@ _PLOTS: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...] = (
         "loss",
         (("loss_d", "discriminator"), ("loss_g", "generator"), ("loss_d_held_out", "discriminator, held-out")),
     ),
-    ("scores", "Discriminator scores", "mean output", (("d_real", "D(x), real"), ("d_fake", "D(G(z)), generated"))),
+    (
+        "scores",
+        "Discriminator scores: what it thinks, no evidence of coverage",
+        "mean output",
+        (("d_real", "D(x), real"), ("d_fake", "D(G(z)), generated")),
+    ),
     (
         "diversity",
         "Diversity and coverage on fresh latents",

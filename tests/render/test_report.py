@@ -80,6 +80,13 @@ def test_the_page_says_the_verdict_first_and_holds_every_part(tmp_path: Path) ->
     assert text.count("<svg") >= 4
 
 
+def test_beside_the_discriminators_probabilities_stands_that_they_are_no_evidence_of_coverage(tmp_path: Path) -> None:
+    text = build_report(read_run(_make_run(tmp_path)))
+    beside = text[text.index("Discriminator scores") :].split("</figcaption>")[0]
+    assert "probabilities" in beside
+    assert "evidence of coverage" in beside
+
+
 def test_outside_text_is_shown_and_never_run(tmp_path: Path) -> None:
     text = build_report(read_run(_make_run(tmp_path)))
     assert HOSTILE not in text
