@@ -151,5 +151,7 @@ def link_or_copy(source: Path, target: Path) -> None:
                 file.write(source.read_bytes())
             return
         os.replace(temporary, target)
+        # between two names of one file the system replaces nothing, and the third name would keep it on the disk
+        temporary.unlink(missing_ok=True)
     except OSError as error:
         raise DiskError.from_os(error, target) from error

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gancli.config import DataFacts, TrainConfig, TrainOptions, resolve
 from gancli.errors import CheckpointError, ConfigError, DiskError, GanError, TrainingError
-from gancli.models.checkpoint import read_checkpoint
+from gancli.models.checkpoint import link_or_copy, read_checkpoint
 from gancli.models.devices import pick_device
 from gancli.training.session import open_session
 
@@ -155,3 +155,12 @@ def test_a_disk_that_fills_while_training_keeps_the_checkpoint_before(
     grow_disk()
     found, whole = train(long, out), train(long, tmp_path / "whole")
     assert all(torch.equal(value, found[name]) for name, value in whole.items())
+
+
+def test_naming_a_file_that_has_the_name_already_leaves_no_third_name(tmp_path: Path) -> None:
+    source, target = tmp_path / "last.pt", tmp_path / "best.pt"
+    source.write_bytes(b"weights")
+    for _ in range(2):  # the best tick stays the same over two starts
+        link_or_copy(source, target)
+    assert target.read_bytes() == b"weights"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "last.pt"]
