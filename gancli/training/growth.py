@@ -23,8 +23,8 @@ def fade(progress: float) -> float:
 
 
 def read_parent(path: Path) -> Checkpoint:
-    """The smaller run. Raises `CheckpointError`, or `ConfigError` when it holds points."""
-    parent = read_checkpoint(path)
+    """The smaller run as it ended (a folder's last.pt). Raises `CheckpointError`, or `ConfigError` for points."""
+    parent = read_checkpoint(path / "last.pt" if (path / "last.pt").is_file() else path)
     if parent.config.is_points:
         raise ConfigError(f"--grow-from '{clean(path)}' makes points, which have no size. Name a run of images.")
     return parent

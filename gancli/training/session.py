@@ -93,6 +93,8 @@ def open_session(
     before = _before(resume, like)
     if before is not None:
         options = as_before(options, before, given=given, adapts=like is not None)
+    if resume is not None and init_from is not None:
+        raise UsageError("--resume continues a run, --init-from begins one. Give one of them.")
     parent = read_parent(grow_from) if grow_from is not None else None
     if parent is not None:
         if init_from is not None:
@@ -106,6 +108,10 @@ def open_session(
     config = resolve(options, data.facts)
     if parent is not None:
         config = grown_config(config, parent)
+    elif before is not None and before.grown:
+        if like is not None:
+            raise ConfigError(f"--config '{clean(like)}' was grown from a smaller run: give that with --grow-from too.")
+        config = replace(config, grown=before.grown)
     existing = _existing(resume or out, config)
     if existing is not None:
         return _continued(existing, config, data, force_data, say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from gancli.config import TrainOptions
 from gancli.errors import ConfigError, UsageError
 from gancli.models.checkpoint import read_checkpoint
 from gancli.models.load import load_generator
+from gancli.training.growth import read_parent
 from gancli.training.session import open_session
 
 
@@ -86,7 +88,29 @@ def test_growing_at_another_ratio_or_recipe_names_what_works(
     assert not (tmp_path / "x").exists()
 
 
+def test_growing_takes_a_run_as_it_ended_whatever_was_best(parent: tuple[TrainOptions, Path], tmp_path: Path) -> None:
+    _, before = parent
+    run = shutil.copytree(before, tmp_path / "run")
+    first = min((run / "checkpoints").glob("*.pt"))
+    (run / "best.pt").unlink(missing_ok=True)
+    shutil.copy(first, run / "best.pt")
+    assert read_checkpoint(run).nimg < read_parent(run).nimg == read_checkpoint(before / "last.pt").nimg
+
+
+def test_a_grown_run_is_resumed_without_its_parent(parent: tuple[TrainOptions, Path], tmp_path: Path) -> None:
+    options, before = parent
+    asked = replace(options, size=None, kimg=0.016)
+    list(open_session(asked, out=tmp_path / "child", grow_from=before).ticks())
+    session = open_session(TrainOptions(kimg=0.032), resume=tmp_path / "child")
+    assert session.config.grown == 1
+    assert list(session.ticks())[-1].row["nimg"] == 32
+    with pytest.raises(ConfigError, match="--grow-from"):
+        open_session(TrainOptions(kimg=0.032), out=tmp_path / "again", like=tmp_path / "child")
+
+
 def test_two_beginnings_are_one_too_many(parent: tuple[TrainOptions, Path], tmp_path: Path) -> None:
     options, before = parent
     with pytest.raises(UsageError, match="--grow-from and --init-from"):
         open_session(options, out=tmp_path / "x", grow_from=before, init_from=before)
+    with pytest.raises(UsageError, match="--resume continues"):
+        open_session(options, resume=before, init_from=before)
