@@ -168,7 +168,7 @@ _ALL = (
         lr_schedule="fish",
         losses=("wasserstein",),
         batch_statistics=False,
-        ema_halflife_kimg=90.0,
+        ema_halflife_kimg=44.3,
     ),
     Recipe(
         name="wgan-gp-resnet",
