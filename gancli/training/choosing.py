@@ -59,7 +59,7 @@ def choose_engine(config: TrainConfig, data: TrainingSet, say: Callable[[str], N
             continue
         own = State.fresh(config, engine) if number else state
         found, engine = _measured(trial, engine, data, own, say, warms_up)
-        if not warms_up:
+        if not warms_up and trial.batch_size == _FEW:
             found = _whole_rate(config, found, engine, data, own)
         if len(engines) > 1:
             say(f"measured {_name(engine)}: {found:,.0f} images/s")

@@ -93,12 +93,9 @@ def open_session(
     before = _before(resume, like)
     if before is not None:
         options = as_before(options, before, given=given, adapts=like is not None)
-    if resume is not None and init_from is not None:
-        raise UsageError("--resume continues a run, --init-from begins one. Give one of them.")
+    _check_beginnings(resume, init_from, grow_from)
     parent = read_parent(grow_from) if grow_from is not None else None
     if parent is not None:
-        if init_from is not None:
-            raise UsageError("--grow-from and --init-from both say where to begin. Give one of them.")
         options = grown_options(options, parent)
     _check_early(options)
     say(f"reading {clean(options.data or '')}")
@@ -147,6 +144,13 @@ def _before(resume: Path | None, like: Path | None) -> TrainConfig | None:
     if not (resume / "config.json").is_file():
         raise CheckpointError(f"--resume '{clean(resume)}' is not a run. Name a folder that 'gan train' made.")
     return RunFolder(resume).config()
+
+
+def _check_beginnings(resume: Path | None, init_from: Path | None, grow_from: Path | None) -> None:
+    if init_from is not None and resume is not None:
+        raise UsageError("--resume continues a run, --init-from begins one. Give one of them.")
+    if init_from is not None and grow_from is not None:
+        raise UsageError("--grow-from and --init-from both say where to begin. Give one of them.")
 
 
 def _check_early(options: TrainOptions) -> None:

@@ -389,6 +389,17 @@ def test_the_rate_of_a_slow_recipe_is_that_of_its_whole_batch(
     assert choosing._whole_rate(config, few, PLAIN, data, State.fresh(config, PLAIN)) == pytest.approx(rate)
 
 
+@pytest.mark.parametrize(("few", "rate"), [(2, 7.0), (8, 5.0)])
+def test_only_what_was_measured_on_a_few_images_is_converted_to_whole_batches(
+    data: TrainingSet, monkeypatch: pytest.MonkeyPatch, few: int, rate: float
+) -> None:
+    monkeypatch.setattr(choosing, "_trial", lambda config, *_: replace(config, batch_size=few))
+    monkeypatch.setattr(choosing, "_measured", lambda config, engine, *_: (5.0, engine))
+    monkeypatch.setattr(choosing, "_whole_rate", lambda *_: 7.0)
+    config = config_of(data, "vanilla", batch_size=48, precision="fp32", device="cpu")
+    assert choose_engine(config, data, lambda text: None).images_per_s == rate
+
+
 def test_a_clock_that_jumps_does_not_make_a_slow_recipe_endlessly_quick(
     data: TrainingSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
