@@ -49,6 +49,9 @@ class Recipe:
     augment: str | None = "none"
     gamma_px: int | None = None  # the side for which r1_gamma and r2_gamma hold; at others they go with the area
     augment_p: float | None = None  # ada: where its chance ends after the burn-in; None: its controller decides
+    augment_colour: float = 1.0  # of its own augmentation: how often colours change, relative to the rest
+    augment_cutout: bool | None = None  # of its own augmentation: is a square cut out? None: as the policy has it
+    hinge_margin: float = 1.0  # the least margin of the hinge loss, drawn up to 1 for each logit
     sizes: str = "any"  # any (b·2^n) | mlp (free) | points
     losses: tuple[str, ...] = ()
     batch_statistics: bool = False  # does a fake's image or logit depend on its batch?
@@ -80,6 +83,8 @@ def _r3gan(name: str, *, width: int, kimg: float, batch_size: int, summary: str)
         gamma_schedule="burn-in",
         augment="ada",
         augment_p=0.3,
+        augment_colour=0.5,
+        augment_cutout=True,
         losses=("relativistic", "non-saturating"),
         ema_halflife_kimg=500.0,
     )
@@ -227,6 +232,8 @@ _ALL = (
         latent_dim=256,
         width=64,
         augment="diffaugment",
+        augment_cutout=False,
+        hinge_margin=0.8,
         losses=_NON_SATURATING,
         batch_statistics=True,
         ema_halflife_kimg=5.5,

@@ -65,6 +65,12 @@ def describe(recipe: Recipe, *, whole: bool) -> str:
             lines.append(f"  Adam's second beta ends at {recipe.beta2_final:g}")
         if recipe.augment_p is not None:
             lines.append(f"  augmentation strikes with a chance that rises to {recipe.augment_p:g}")
+        if recipe.augment_colour != 1:
+            lines.append(f"  its own augmentation changes colours with {recipe.augment_colour:g} of that chance")
+        if recipe.augment_cutout is not None:
+            lines.append(f"  its own augmentation is {'with' if recipe.augment_cutout else 'without'} a square cut out")
+        if recipe.hinge_margin != 1:
+            lines.append(f"  each logit's margin of the hinge loss is drawn from {recipe.hinge_margin:g} to 1")
     lines.append(f"  planned   {recipe.kimg:,.0f} kimg")
     return "\n".join([*lines, *_wrapped(numbers, 96)])
 

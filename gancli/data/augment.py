@@ -73,18 +73,26 @@ def draw_augmentation(
     channels: int,
     generator: torch.Generator,
     p: float | None = None,
+    *,
+    colour: float = 1.0,
+    cutout: bool | None = None,
 ) -> AugmentPlan:
     """The plan for `num` images of `size` (width, height) px with `channels` 1, 3 or 4, drawn from `generator` (CPU).
 
     `policy`: none, light, photo, diffaugment or ada. `p`: how often an operation strikes (ada: each on its own, light
     and photo: all together); None is the policy's own (.6, .7, 1; ada 0, its controller gives it). How many random
-    numbers are drawn does not depend on `p`.
+    numbers are drawn does not depend on `p`. `colour`: ada's operations on colours strike with this share of `p`;
+    `cutout`: with or without the square of zeros, None as the policy has it (diffaugment with, ada without).
     """
     if policy is None:
         policy = "none"
     uniform = torch.rand(num, 24, generator=generator)
     normal = torch.randn(num, 8, generator=generator)
-    return POLICIES[policy](_Draws(uniform, normal, size, channels), p)
+    draws = _Draws(uniform, normal, size, channels)
+    if policy == "ada":
+        return _ada(draws, p, colour, bool(cutout))
+    plan = POLICIES[policy](draws, p)
+    return dataclasses.replace(plan, hole=None) if cutout is False else plan
 
 
 def apply_augmentation(images: Tensor, plan: AugmentPlan) -> Tensor:
@@ -181,23 +189,34 @@ def _diffaugment(draws: _Draws, p: float | None) -> AugmentPlan:
     colour = torch.cat([mix, brightness[:, None, None].expand(-1, 3, 1)], dim=2)
     far = torch.tensor([height, width]) // 8
     shift = (draws.uniform[:, 4:6] * (2 * far + 1)).floor() - far
-    outside = torch.full((draws.num, 2), -10.0)
     return AugmentPlan(
         num=draws.num,
         colour=colour,
         contrast=torch.where(on, draws.spread(3, 0.5, 1.5), torch.ones(draws.num)),
         shift=(shift * on[:, None]).long(),
-        hole=torch.where(on[:, None], draws.uniform[:, 6:8], outside),
+        hole=_holes(draws.uniform[:, 6:8], on),
     )
 
 
-def _ada(draws: _Draws, p: float | None) -> AugmentPlan:
+def _ada(draws: _Draws, p: float | None, colour: float = 1.0, cutout: bool = False) -> AugmentPlan:
     """Karras et al. 2020, the pipe 'bgc' without its flip, which is a switch of its own; each strikes with chance p."""
     p = p or 0.0
     if p <= 0:
         return AugmentPlan(num=draws.num)
     affine, moved = _ada_geometry(draws, p)
-    return AugmentPlan(num=draws.num, affine=affine[:, :2], touched=moved, smooth=True, colour=_ada_colour(draws, p))
+    return AugmentPlan(
+        num=draws.num,
+        affine=affine[:, :2],
+        touched=moved,
+        smooth=True,
+        colour=_ada_colour(draws, p * colour),
+        hole=_holes(draws.uniform[:, 20:22], draws.strikes(22, p)) if cutout else None,
+    )
+
+
+def _holes(centres: Tensor, on: Tensor) -> Tensor:
+    """`centres` [N, 2] from 0 to 1 where `on`, elsewhere far outside of the image."""
+    return torch.where(on[:, None], centres, torch.full_like(centres, -10.0))
 
 
 def _ada_geometry(draws: _Draws, p: float) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +12,17 @@ from gancli.config import TrainConfig
 from gancli.data.augment import AugmentPlan, draw_augmentation
 from gancli.data.dataset import TrainingSet
 from gancli.data.streams import Sampler, normal, stream, uniform
+from gancli.recipes import find_recipe
 
-__all__ = ["Batch", "BatchSource"]
+__all__ = ["Batch", "BatchSource", "augment_variant"]
+
+
+def augment_variant(config: TrainConfig) -> dict[str, Any]:
+    """How the recipe of `config` varies its own policy: keywords of `draw_augmentation`; none for another policy."""
+    recipe = find_recipe(config.recipe)
+    if config.augment != recipe.augment:
+        return {}
+    return {"colour": recipe.augment_colour, "cutout": recipe.augment_cutout}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,5 +159,7 @@ class BatchSource:
         if policy in (None, "none") or self._config.is_points:
             return None
         generator = stream(self._config.seed, f"{who}-augment", nimg, draw)
-        plan = draw_augmentation(policy, shape[0], (shape[3], shape[2]), shape[1], generator, p)
+        plan = draw_augmentation(
+            policy, shape[0], (shape[3], shape[2]), shape[1], generator, p, **augment_variant(self._config)
+        )
         return (plan if own == slice(0, shape[0]) else plan.part(own.start, own.stop)).to(self.device)

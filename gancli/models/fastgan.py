@@ -127,7 +127,7 @@ class _DownPair(nn.Module):
 class FastganDiscriminator(nn.Module):
     """Two branches: the whole image through `_DownPair`s and excitations, a small copy through plain halvings.
 
-    Each ends in a map of logits; their mean is the logit. `auxiliary_loss` is the self-supervision.
+    Each ends in a map of logits, one for each patch; their mean is the logit. `auxiliary_loss` is the self-supervision.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -154,19 +154,25 @@ class FastganDiscriminator(nn.Module):
         self.decoders = nn.ModuleDict(_decoders(spec, channels, self.small_stage))
         init_normal(self)
         _normalise(self)
+        if self.project is not None and self.project.embed is not None:
+            spectral_norm(self.project.embed)
 
     def features(self, x: Tensor) -> Tensor:
         """The last map of the large branch, its mean over the pixels: [N, F]."""
         return self._maps(x)[0].mean(dim=(2, 3))
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.patch_logits(x, labels).mean(1)
+
+    def patch_logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The logits [N, P] of the patches of both branches, which the loss takes one by one."""
         last, _ = self._maps(x)
         maps = [self.to_logits(last)]
         if self.small is not None and self.small_logits is not None:
             maps.append(self.small_logits(self.small(self._shrink(x))))
-        logits: Tensor = torch.cat([m.flatten(1) for m in maps], dim=1).mean(1)
+        logits = torch.cat([m.flatten(1) for m in maps], dim=1)
         if self.project is not None:
-            logits = logits + self.project(last.mean(dim=(2, 3)), labels)
+            logits = logits + self.project(last.mean(dim=(2, 3)), labels)[:, None]
         return logits
 
     def auxiliary_loss(self, reals: Tensor, draw: int) -> Tensor:
@@ -265,7 +271,7 @@ def _channels(multiples: tuple[float, ...], width: int) -> list[int]:
 
 
 def _normalise(module: nn.Module) -> None:
-    """Spectral norm on every convolution and class embedding, after they have their first weights."""
+    """Spectral norm on every convolution and linear layer, after they have their first weights."""
     for layer in list(module.modules()):
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             spectral_norm(layer)

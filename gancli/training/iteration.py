@@ -19,7 +19,7 @@ from gancli.training.adaptation import Adaptation
 from gancli.training.growth import fade
 from gancli.training.memory import has_batch_statistics, is_out_of_memory
 from gancli.training.ranks import ALONE, Ranks
-from gancli.training.schedules import burn_in, cosine, ema_beta, gamma_factor, lr_factor
+from gancli.training.schedules import burn_in, cosine, ema_beta, gamma_factor, halflife_factor, lr_factor
 from gancli.training.state import State
 from gancli.training.step import Numbers, Step
 
@@ -237,7 +237,8 @@ class Iteration:
         self.step.r2_gamma = held("r2", (config.r2_gamma or 0.0) * gamma)
         self.step.noise_scale = held("noise", (config.instance_noise or 0.0) * (1.0 - min(progress, 1.0)))
         num = config.batch_size * config.d_steps
-        self._ema_beta = held("ema", ema_beta(config.ema_halflife_kimg, state.nimg + num, num))
+        halflife = config.ema_halflife_kimg * halflife_factor(config.gamma_schedule, progress)
+        self._ema_beta = held("ema", ema_beta(halflife, state.nimg + num, num))
 
     def _hold(self, name: str, value: float) -> float | Tensor:
         """`value` as the step takes it: where its kernels are fixed once, in a tensor that stays where it is."""

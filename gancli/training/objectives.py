@@ -9,11 +9,14 @@ from torch import Tensor
 __all__ = ["discriminator_loss", "drift_penalty", "generator_loss", "gradient_penalty", "squared_gradient_norm"]
 
 
-def discriminator_loss(objective: str, real_logits: Tensor, fake_logits: Tensor, smoothing: float = 0.0) -> Tensor:
-    """What the discriminator minimises: a scalar from logits [N] and [N].
+def discriminator_loss(
+    objective: str, real_logits: Tensor, fake_logits: Tensor, smoothing: float = 0.0, margin: float = 1.0
+) -> Tensor:
+    """What the discriminator minimises: a scalar from logits [N] and [N], or [N, P] where patches are judged.
 
     non-saturating: E softplus(-D(x)) + E softplus(D(G(z))), with real targets 1 - `smoothing` (Goodfellow 2014);
-    wasserstein: E D(G(z)) - E D(x) (Arjovsky 2017); hinge (Miyato 2018); least-squares (Mao 2017);
+    wasserstein: E D(G(z)) - E D(x) (Arjovsky 2017); hinge (Miyato 2018), each logit's margin drawn from `margin` to 1
+    (Liu 2021); least-squares (Mao 2017);
     relativistic: E softplus(D(G(z)) - D(x)) on pairs (Jolicoeur-Martineau 2019, Huang 2024).
     """
     if objective == "non-saturating":
@@ -22,7 +25,9 @@ def discriminator_loss(objective: str, real_logits: Tensor, fake_logits: Tensor,
     if objective == "wasserstein":
         return fake_logits.mean() - real_logits.mean()
     if objective == "hinge":
-        return F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()
+        return F.relu(_margins(real_logits, margin) - real_logits).mean() + (
+            F.relu(_margins(fake_logits, margin) + fake_logits).mean()
+        )
     if objective == "least-squares":
         return 0.5 * ((real_logits - 1).square().mean() + fake_logits.square().mean())
     assert objective == "relativistic", objective
@@ -40,6 +45,10 @@ def generator_loss(objective: str, fake_logits: Tensor, real_logits: Tensor | No
     assert objective == "relativistic", objective
     assert real_logits is not None, "the relativistic pair compares with reals"
     return F.softplus(real_logits - fake_logits).mean()
+
+
+def _margins(logits: Tensor, least: float) -> Tensor | float:
+    return 1.0 if least == 1.0 else 1.0 - (1.0 - least) * torch.rand_like(logits)
 
 
 def squared_gradient_norm(logits: Tensor, x: Tensor, scale: float = 1.0) -> Tensor:

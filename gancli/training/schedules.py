@@ -8,7 +8,7 @@ import torch
 
 from gancli.data.streams import stream
 
-__all__ = ["burn_in", "cosine", "ema_beta", "gamma_factor", "lr_factor"]
+__all__ = ["burn_in", "cosine", "ema_beta", "gamma_factor", "halflife_factor", "lr_factor"]
 
 # The fish project's 2500 epochs as fractions of a run, and its rates relative to the first (1e-4).
 _FISH_STAGES = ((0.04, 1.0), (0.16, 0.5), (0.32, None), (0.44, 0.25), (1.0, 0.2))
@@ -55,6 +55,11 @@ def gamma_factor(schedule: str, progress: float) -> float:
     if schedule == "constant":
         return 1.0
     return cosine(1.0, 0.001 if schedule == "anneal" else 0.1, progress, burn_in(schedule))
+
+
+def halflife_factor(schedule: str, progress: float) -> float:
+    """The half-life of the running average relative to the recipe's; burn-in: from nothing (Huang 2024)."""
+    return cosine(0.0, 1.0, progress, _BURN_IN) if schedule == "burn-in" else 1.0
 
 
 def burn_in(schedule: str) -> float:

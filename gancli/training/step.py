@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gancli.config import Engine, TrainConfig
 from gancli.data.augment import apply_augmentation
 from gancli.data.batches import Batch
+from gancli.recipes import find_recipe
 from gancli.training.compiling import compiled
 from gancli.training.objectives import (
     discriminator_loss,
@@ -45,7 +46,10 @@ class Step:
         self.noise_scale: float | Tensor = 0.0  # of the instance noise at this position
         self.micro_batch = engine.micro_batch
         self.is_captured = False  # into a graph, whose random numbers are seeded from outside
-        self.draws = bool(config.dropout) or getattr(generator, "draws_noise", False)
+        # where the discriminator judges patches, the loss takes each patch's logit
+        self._logits = getattr(discriminator, "patch_logits", discriminator)
+        self._margin = find_recipe(config.recipe).hinge_margin
+        self.draws = bool(config.dropout) or self._margin < 1 or getattr(generator, "draws_noise", False)
         self._scaler = scaler
         self._loss_d = compiled(self._discriminator_loss) if engine.compile else self._discriminator_loss
         self._loss_g = compiled(self._generator_loss) if engine.compile else self._generator_loss
@@ -113,11 +117,11 @@ class Step:
     ) -> tuple[Tensor, Numbers]:
         """The whole loss with its penalties; `scale` keeps the inner gradients of fp16 from vanishing."""
         config = self.config
-        with self.autocast():
-            # Two passes, not one: networks with batch statistics must not mix reals and fakes.
-            real_logits = self._judge(reals, part, part.noise_real)
-            fake_logits = self._judge(fakes, part, part.noise_fake)
-        loss = discriminator_loss(config.objective, real_logits, fake_logits, config.label_smoothing or 0.0)
+        # Two passes, not one: networks with batch statistics must not mix reals and fakes.
+        real_logits = self._judge(reals, part, part.noise_real)
+        fake_logits = self._judge(fakes, part, part.noise_fake)
+        smoothing = config.label_smoothing or 0.0
+        loss = discriminator_loss(config.objective, real_logits, fake_logits, smoothing, self._margin)
         numbers = {"loss_d": loss, **self._scores(real_logits, fake_logits)}
         if config.r1_gamma:
             numbers["r1"] = squared_gradient_norm(real_logits, reals, scale).mean()
@@ -126,23 +130,22 @@ class Step:
             numbers["r2"] = squared_gradient_norm(fake_logits, fakes, scale).mean()
             loss = loss + 0.5 * self.r2_gamma * numbers["r2"]
         if config.gp_weight and between is not None:
-            with self.autocast():
-                logits = self._judge(between, part, None)
+            logits = self._judge(between, part, None)
             numbers["gp"] = gradient_penalty(logits, between, scale).mean()
             loss = loss + config.gp_weight * numbers["gp"]
         if config.drift:
             loss = loss + config.drift * drift_penalty(real_logits)
         auxiliary = getattr(self.discriminator, "auxiliary_loss", None)
         if auxiliary is not None:
-            numbers["loss_auxiliary"] = auxiliary(part.reals, part.seed)
+            with self.autocast():
+                numbers["loss_auxiliary"] = auxiliary(part.reals, part.seed).float()
             loss = loss + numbers["loss_auxiliary"]
         return loss, numbers
 
     def _generator_loss(self, fakes: Tensor, part: Batch) -> Tensor:
         reals = part.reals if self.config.objective == "relativistic" else None
-        with self.autocast():
-            fake_logits = self._judge(fakes, part, part.noise_fake)
-            real_logits = None if reals is None else self._judge(reals, part, part.noise_real)
+        fake_logits = self._judge(fakes, part, part.noise_fake)
+        real_logits = None if reals is None else self._judge(reals, part, part.noise_real)
         return generator_loss(self.config.objective, fake_logits, real_logits)
 
     def _backward(self, loss: Tensor) -> None:
@@ -150,12 +153,14 @@ class Step:
         loss.backward()  # type: ignore[no-untyped-call]
 
     def _judge(self, images: Tensor, part: Batch, noise: Tensor | None) -> Tensor:
-        """The logits [N] float32 of `images`, augmented and noised as the position says."""
+        """The logits float32 [N], or [N, P] of P patches, of `images` augmented and noised as the position says."""
         if part.augmentation is not None:
             images = apply_augmentation(images, part.augmentation)
         if noise is not None:
             images = images + self.noise_scale * noise
-        logits: Tensor = self.discriminator(images, part.labels)
+        # the networks alone run in the engine's precision: half of it would move pixels to the wrong places
+        with self.autocast():
+            logits: Tensor = self._logits(images, part.labels)
         return logits.float()
 
     def _fakes(self, part: Batch) -> Tensor:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from gancli.data.ada import AdaController
-from gancli.data.augment import POLICIES, apply_augmentation, draw_augmentation
+from gancli.data.augment import POLICIES, AugmentPlan, apply_augmentation, draw_augmentation
 from gancli.data.resample import sample_affine, sample_affine_smooth, shift_pixels
 from gancli.errors import CheckpointError
 
@@ -99,6 +99,28 @@ def test_r1_through_augmentation_gives_weights_a_gradient():
     grad.square().sum().backward()
     assert weight.grad is not None
     assert weight.grad.abs().sum() > 0
+
+
+def test_a_recipe_may_let_colours_be_struck_less_often_and_cut_a_square_out_or_not():
+    def plan(policy, **variant):
+        return draw_augmentation(policy, 4000, (16, 16), 3, torch.Generator().manual_seed(0), 0.6, **variant)
+
+    def struck(drawn):
+        return float((drawn.colour - torch.eye(3, 4)).abs().flatten(1).amax(1).gt(0).float().mean())
+
+    # five operations, one of which changes something half of the time
+    assert struck(plan("ada")) == pytest.approx(1 - 0.4**4 * 0.7, abs=0.02)
+    assert struck(plan("ada", colour=0.5)) == pytest.approx(1 - 0.7**4 * 0.85, abs=0.02)
+    assert plan("ada").hole is None
+    assert plan("diffaugment", cutout=False).hole is None
+    cut = apply_augmentation(torch.ones(4000, 3, 16, 16), draw_holes(plan("ada", cutout=True)))
+    assert float((cut == 0).flatten(1).any(1).float().mean()) == pytest.approx(0.6, abs=0.03)
+    assert torch.equal(plan("ada").affine, plan("ada", colour=0.5, cutout=True).affine)
+
+
+def draw_holes(plan):
+    """The plan with its squares alone."""
+    return AugmentPlan(num=plan.num, hole=plan.hole)
 
 
 def test_whole_pixel_moves_and_turns_are_exact():

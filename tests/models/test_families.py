@@ -185,6 +185,19 @@ def test_fastgan_redraws_the_quadrant_that_the_draw_names():
     assert len(set(losses)) == 4
 
 
+def test_fastgan_judges_patches_whose_mean_is_the_logit():
+    spec = NetworkSpec(latent_dim=16, width=16, size=(64, 64), channels=3, num_classes=3)
+    discriminator = build_networks("fastgan", spec).discriminator.eval()
+    images, labels = torch.randn(2, 3, 64, 64), torch.tensor([0, 2])
+    patches = discriminator.patch_logits(images, labels)
+    assert patches.shape == (2, 25 + 25)  # 5 x 5 of each branch, as published
+    assert torch.allclose(patches.mean(1), discriminator(images, labels))
+    discriminator.train()(images, labels)
+    for _ in range(20):
+        embedding = discriminator.project.embed.weight
+    assert float(torch.linalg.matrix_norm(embedding, 2)) == pytest.approx(1, abs=0.05)
+
+
 def test_fastgan_noise_is_for_training_only():
     generator, _ = build("fastgan")
     _leave_the_start(generator)

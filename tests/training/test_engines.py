@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from gancli.config import Engine, TrainConfig, TrainOptions, resolve
+from gancli.data.augment import POLICIES, apply_augmentation
 from gancli.data.batches import BatchSource
 from gancli.data.dataset import TrainingSet, open_training_set
 from gancli.data.prefetch import Prefetcher
@@ -28,6 +29,7 @@ from gancli.training.engine import make_iteration
 from gancli.training.graphs import GraphedIteration, why_not_graphed
 from gancli.training.iteration import Iteration
 from gancli.training.state import State
+from gancli.training.step import Step
 
 STEPS = 20
 CPU = torch.device("cpu")
@@ -464,3 +466,21 @@ def test_an_engine_that_computes_the_same_is_measured(data: TrainingSet, monkeyp
     said: list[str] = []
     choose_engine(config_of(data, "dcgan"), data, said.append)
     assert [line.split()[0] for line in said] == ["measured", "measured"]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_pictures_are_augmented_in_full_precision(data: TrainingSet, policy: str, precision: str) -> None:
+    seen = []
+    config = config_of(data, "dcgan", augment=policy)
+    state = State.fresh(config, replace(PLAIN, precision=precision))
+    state.discriminator.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach().clone()))
+    source = BatchSource(data, config, CPU)
+    step = Step(config, replace(PLAIN, precision=precision), state.generator, state.discriminator)
+    batch = source.discriminator_batch(0, 0, 0.9 if policy == "ada" else None)
+    step.discriminator_gradients(batch)
+    assert batch.augmentation is not None or policy == "none"
+    expected = batch.reals if batch.augmentation is None else apply_augmentation(batch.reals, batch.augmentation)
+    assert seen[0].dtype == torch.float32
+    assert torch.equal(seen[0], expected)
+    step.generator_gradients(batch)

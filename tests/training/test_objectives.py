@@ -41,6 +41,20 @@ def test_one_sided_smoothing_is_the_cross_entropy_with_soft_real_targets() -> No
     assert float(discriminator_loss("non-saturating", real, fake, 0.1)) == pytest.approx(float(expected), rel=1e-6)
 
 
+def test_a_drawn_margin_counts_each_logit_by_its_own_and_no_logit_beyond_one() -> None:
+    torch.manual_seed(0)
+    inside, outside = torch.zeros(4000), torch.ones(4000)
+    loss = float(discriminator_loss("hinge", inside, inside, margin=0.8))
+    assert loss == pytest.approx(2 * 0.9, abs=0.01)  # the mean of U(.8, 1), for reals and for fakes
+    assert float(discriminator_loss("hinge", outside, -outside, margin=0.8)) == 0.0
+
+
+def test_patches_are_judged_one_by_one() -> None:
+    patches = torch.tensor([[3.0, -1.0]])  # their mean is beyond the margin, one of them is not
+    assert float(discriminator_loss("hinge", patches, -patches)) == pytest.approx(2 * (0 + 2) / 2)
+    assert float(discriminator_loss("hinge", patches.mean(1), -patches.mean(1))) == 0.0
+
+
 def test_penalties_of_a_linear_discriminator_are_its_weight() -> None:
     weight = torch.randn(3 * 5 * 5)
     x = torch.randn(6, 3, 5, 5, requires_grad=True)

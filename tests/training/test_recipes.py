@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from gancli.config import DataFacts, Engine, TrainConfig, TrainOptions, resolve
-from gancli.data.batches import BatchSource
+from gancli.data.batches import BatchSource, augment_variant
 from gancli.data.dataset import TrainingSet
 from gancli.errors import ConfigError
 from gancli.recipes import RECIPES, Recipe
 from gancli.training.adaptation import Adaptation
 from gancli.training.iteration import Iteration
-from gancli.training.schedules import gamma_factor, lr_factor
+from gancli.training.schedules import gamma_factor, halflife_factor, lr_factor
 from gancli.training.state import State
 
 ONE_OF_EACH = sorted({recipe.networks: recipe for recipe in reversed(RECIPES.values())}.values(), key=lambda r: r.name)
@@ -175,6 +175,23 @@ def test_r3gan_augments_by_its_schedule() -> None:
     assert adaptation.chance(0.0, {}) == 0
     assert adaptation.chance(0.2, {}) == pytest.approx(0.3)
     assert adaptation.chance(1.0, {}) == pytest.approx(0.3)
+
+
+def test_r3gan_averages_more_slowly_as_its_burn_in_goes_on() -> None:
+    assert [halflife_factor("burn-in", share) for share in (0.0, 0.1, 0.2, 1.0)] == pytest.approx([0.0, 0.5, 1.0, 1.0])
+    assert halflife_factor("constant", 0.0) == halflife_factor("anneal", 0.0) == 1.0
+
+
+def test_a_recipe_varies_its_own_augmentation_and_no_other() -> None:
+    data = small_set()
+    assert augment_variant(configure(RECIPES["fastgan"], data)) == {"colour": 1.0, "cutout": False}
+    assert augment_variant(configure(RECIPES["r3gan-s"], data)) == {"colour": 0.5, "cutout": True}
+    assert augment_variant(configure(RECIPES["fastgan"], data, augment="ada")) == {}
+    source = BatchSource(data, configure(RECIPES["fastgan"], data), torch.device("cpu"))
+    plan = source.discriminator_batch(0, 0).augmentation
+    assert plan is not None
+    assert plan.hole is None
+    assert plan.shift is not None
 
 
 def test_r3gan_weighs_its_penalties_by_the_area() -> None:
