@@ -39,7 +39,7 @@ def info(
     spec = input_path(path, RUN, output)
     assert spec is not None
     if augment is not None:
-        output.artefact(_sheet(spec, augment, size, out, force))
+        output.artefact(_sheet(spec, augment, size, out, force, output))
         return
     found = describe(spec)
     if json_:
@@ -148,22 +148,27 @@ def _checkpoint(path: Path) -> dict[str, Any]:
     }
 
 
-def _sheet(spec: str, policy: str, size: str | None, out: Path | None, force: bool) -> Path:
+def _sheet(spec: str, policy: str, size: str | None, out: Path | None, force: bool, output: Output) -> Path:
     from gancli.data.augment import POLICIES
     from gancli.data.dataset import open_training_set
     from gancli.errors import UsageError
     from gancli.images import write_png
-    from gancli.render.augmented import augmentation_sheet
+    from gancli.render.augmented import augmentation_sheet, sheet_of_run
 
     if policy not in POLICIES:
         raise UsageError(f"--augment '{clean(policy, 40)}': choose one of {', '.join(POLICIES)}.")
-    path = Path(spec)
-    if path.is_dir() and is_run(path):
-        spec = json.loads((path / "config.json").read_text())["config"]["data"]
     if out is not None and out.exists() and not force:
         raise GanError(f"'{clean(out)}' is there already. Name another file with -o, or replace it with --force.")
+    path = Path(spec)
+    if path.is_dir() and is_run(path):
+        if size is not None:
+            raise UsageError("--size: a run has its own. Leave it out, or name the data instead of the run.")
+        sheet, note = sheet_of_run(path, policy)
+        output.note(note)
+    else:
+        sheet = augmentation_sheet(open_training_set(spec, size=size), policy)
     target = out or free_path(Path(f"augment-{policy}.png"))
-    write_png(target, augmentation_sheet(open_training_set(spec, size=size), policy))
+    write_png(target, sheet)
     return target
 
 

@@ -50,6 +50,23 @@ def toy(make_run) -> Path:
     return make_run("vanilla", size=(0, 0), channels=2)
 
 
+def test_the_sheet_of_a_run_is_of_its_size_its_flip_and_its_chance(gan: Gan, photo_folder: Path) -> None:
+    few = ("--kimg", 0.032, "--width", 16, "--batch", 8, "--size", 16, "--device", "cpu", "--seed", 3, "--no-flip")
+    run = gan("train", photo_folder, "--model", "dcgan", "--augment", "ada", *few)
+    sheets = {}
+    for policy in ("ada", "none", "photo"):
+        sheets[policy] = np.asarray(Image.open(gan("info", run, "--augment", policy, "-o", f"{policy}.png")))
+        assert ("not risen from 0" in gan.said) == (policy == "ada")
+        assert ("--augment ada" in gan.said) == (policy != "ada")
+    pitch = 16 + 2
+    assert sheets["none"].shape == (6 * pitch + 2, 8 * pitch + 2, 3)
+    assert np.array_equal(sheets["none"][:, :-pitch], sheets["none"][:, pitch:])  # every draw is the real itself
+    assert not np.array_equal(sheets["ada"][:, :-pitch], sheets["ada"][:, pitch:])
+    assert not np.array_equal(sheets["ada"], sheets["photo"])
+    with pytest.raises(UsageError, match="--size"):
+        gan("info", run, "--augment", "ada", "--size", 32)
+
+
 def test_sample_writes_one_file_a_seed_and_a_grid_beside_the_run(gan: Gan, run: Path) -> None:
     folder = Path(gan("sample", run, "--seeds", "7,0-2"))
     assert folder.parent == run.parent
