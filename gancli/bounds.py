@@ -32,6 +32,8 @@ def check_bounds(config: TrainConfig) -> None:
     for name in _TEXTS:
         if not isinstance(getattr(config, name), str):
             raise ConfigError(f"{name} '{clean(getattr(config, name), 40)}' is not a text.")
+    if config.begun_from is not None and not isinstance(config.begun_from, str):
+        raise ConfigError(f"begun_from '{clean(config.begun_from, 40)}' is not a text.")
     for name, kind, count in _LISTS:
         value = getattr(config, name)
         if not isinstance(value, tuple) or not all(isinstance(one, kind) for one in value) or len(value) not in count:

@@ -125,6 +125,7 @@ class TrainConfig:
     on_collapse: str
     tensorboard: bool = False
     grown: int = 0  # doublings added to a smaller run's networks (--grow-from)
+    begun_from: str | None = None  # whose weights it began with (--init-from, --grow-from)
 
     @property
     def is_points(self) -> bool:

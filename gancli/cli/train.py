@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gancli.cli.inputs import TRAINING_SET, input_path
+from gancli.cli.inputs import TRAINING_SET, has_pipe, input_path
 from gancli.cli.options import DATA_PANEL, DeviceOption, JsonOption, OutOption, QuietOption, VerboseOption
 from gancli.cli.output import Output
 from gancli.cli.session import follow, plan_lines, run_session, show_plan
@@ -113,7 +113,7 @@ def train(
         Path | None, typer.Option(help="Continue this run.", metavar="RUN", rich_help_panel=START)
     ] = None,
     init_from: Annotated[
-        Path | None, typer.Option(help="Begin with these weights.", metavar="CKPT", rich_help_panel=START)
+        Path | None, typer.Option(help="Begin with the networks of this run, on other data.", metavar="CKPT", rich_help_panel=START)
     ] = None,
     config: Annotated[
         Path | None,
@@ -161,7 +161,7 @@ def train(
     """
     is_first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
     output = Output(json=json_, quiet=quiet or not is_first, verbose=verbose)
-    spec = _spec(data, resume or config, output) if is_first else None
+    spec = _spec(data, resume or config, init_from or grow_from, output) if is_first else None
     options = TrainOptions(
         data=spec,
         model=model,
@@ -231,8 +231,9 @@ def _given(context: typer.Context) -> set[str]:
     return {name.rstrip("_") for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
-def _spec(data: str | None, before: Path | None, output: Output) -> str | None:
-    if data is None and before is not None:
+def _spec(data: str | None, before: Path | None, parent: Path | None, output: Output) -> str | None:
+    """The data that were named or piped; None where those of another run are taken."""
+    if data is None and (before is not None or (parent is not None and not has_pipe())):
         return None
     spec = input_path(data, TRAINING_SET, output, required=False)
     if spec is None:

@@ -103,10 +103,10 @@ def grow(family: str, spec: NetworkSpec, smaller: Networks) -> tuple[nn.Module, 
 
 
 def set_fade(alpha: float, *modules: nn.Module) -> None:
-    """Sets how far the newest stage of each grown network has faded in; older stages never fade back."""
+    """The newest stage of each grown network is faded in to `alpha` (0..1) at least; no stage ever fades back."""
     for module in modules:
         if isinstance(module, GrownGenerator | GrownDiscriminator):
-            module.alpha.fill_(alpha)
+            module.alpha.clamp_(min=alpha)
             inner: nn.Module = module.inner
             while isinstance(inner, GrownGenerator | GrownDiscriminator):
                 inner.alpha.clamp_(min=alpha)

@@ -14,12 +14,20 @@ from gancli.data.batches import Batch, BatchSource
 from gancli.data.prefetch import Prefetcher
 from gancli.errors import TrainingError
 from gancli.models.growing import set_fade
-from gancli.recipes import find_recipe
 from gancli.training.adaptation import Adaptation
-from gancli.training.growth import fade
 from gancli.training.memory import has_batch_statistics, is_out_of_memory
 from gancli.training.ranks import ALONE, Ranks
-from gancli.training.schedules import burn_in, cosine, ema_beta, gamma_factor, halflife_factor, lr_factor
+from gancli.training.schedules import (
+    FISH_EPOCHS,
+    FISH_NIMG,
+    burn_in,
+    cosine,
+    ema_beta,
+    fade,
+    gamma_factor,
+    halflife_factor,
+    lr_factor,
+)
 from gancli.training.state import State
 from gancli.training.step import Numbers, Step
 
@@ -230,7 +238,7 @@ class Iteration:
             for group in optimizer.param_groups:
                 group["lr"] = held(f"lr_{name}", lr * factor) if self.engine.cuda_graph else lr * factor
                 group["betas"] = (config.betas[0], beta2)
-        if config.grown:
+        if config.grown:  # its alphas are in the weights' state, so that one that has ended may go on or be fine-tuned
             set_fade(fade(progress), state.generator, state.generator_ema, state.discriminator)
         gamma = gamma_factor(config.gamma_schedule, progress)
         self.step.r1_gamma = held("r1", (config.r1_gamma or 0.0) * gamma)
@@ -249,10 +257,11 @@ class Iteration:
         return self._held[name].fill_(value)
 
     def _lr_progress(self, progress: float) -> float:
-        """The fish stages belong to a whole length: shorter runs keep the first rates, longer ones stretch them."""
+        """The fish stages belong to a whole run: shorter ones keep the first rates, longer ones stretch the stages."""
         if self.config.lr_schedule != "fish":
             return progress
-        return min(progress, self.state.nimg / (find_recipe(self.config.recipe).kimg * 1000))
+        whole = min(FISH_NIMG, FISH_EPOCHS * self.config.num_images)
+        return min(progress, self.state.nimg / whole)
 
     def _is_d_turn(self, nimg: int) -> bool:
         """Every k-th batch, or every k-th epoch; the first always."""

@@ -76,6 +76,7 @@ def make_plan(config: TrainConfig, engine: Engine, data: TrainingSet, out: Path,
     }
     lines = (
         ("data", _data_line(config, data)),
+        *((("begins", f"from the weights of {clean(config.begun_from)}"),) if config.begun_from else ()),
         ("recipe", f"{config.recipe}: {recipe.summary}"),
         ("numbers", _numbers_line(config)),
         ("networks", f"generator {sizes[0] / 1e6:.2f} M parameters, discriminator {sizes[1] / 1e6:.2f} M"),
@@ -138,7 +139,7 @@ def _memory_line(engine: Engine, free_mb: float) -> str:
 def _length_line(config: TrainConfig, target: int, left_s: float, nimg: int) -> str:
     epochs = target / config.num_images
     done = f", {nimg / 1000:.1f} done" if nimg else ""
-    return f"{target / 1000:,.1f} kimg ({epochs:,.1f} epochs){done}, about {duration(left_s)}"
+    return f"{_kimg(target)} kimg ({epochs:,.1f} epochs){done}, about {duration(left_s)}"
 
 
 def _warnings(
@@ -150,8 +151,13 @@ def _warnings(
         whole_s = recipe.kimg * 1000 / max(engine.images_per_s, 1e-9)
         found.append(
             f"{config.recipe} is planned for {recipe.kimg:,.0f} kimg, about {duration(whole_s)} on this machine; "
-            f"this run allows {target / 1000:,.0f}. Expect a broad layout rather than detail, "
+            f"this run allows {_kimg(target)}. Expect a broad layout rather than detail, "
             "or give it more --minutes, a smaller --size or --width."
+        )
+    if config.batch_size == config.num_images < recipe.batch_size:
+        found.append(
+            f"a batch is all {plural(config.num_images, 'training image')} instead of {config.recipe}'s "
+            f"{recipe.batch_size}: the set has no more."
         )
     batches = config.num_images / config.batch_size
     if batches < _MANY_BATCHES and not config.is_points:
@@ -167,6 +173,10 @@ def _warnings(
     if disk_mb > 0.9 * free_mb:
         found.append(f"the run may take {disk_mb:,.0f} MB and only {free_mb:,.0f} MB are free; --keep 1 takes less.")
     return tuple(found)
+
+
+def _kimg(nimg: int) -> str:
+    return f"{nimg / 1000:,.1f}" if nimg >= 1000 else f"{nimg / 1000:.2g}"
 
 
 def duration(seconds: float) -> str:

@@ -43,13 +43,18 @@ def read_config(path: Path) -> TrainConfig:
 
 
 def as_before(
-    options: TrainOptions, stored: TrainConfig, *, given: Collection[str] = (), adapts: bool = False
+    options: TrainOptions,
+    stored: TrainConfig,
+    *,
+    given: Collection[str] = (),
+    adapts: bool = False,
+    follows: Collection[str] = (),
 ) -> TrainOptions:
     """`options` with what was not given as in `stored`.
 
     `given`: names of options that were asked for although they equal their default. `adapts`: numbers that `stored`
     has from its recipe or its data follow when these are changed; without, every number stays, so that a difference
-    can be named.
+    can be named. `follows`: names of options that something else decides.
     """
     defaults = vars(TrainOptions())
     asked = {name: value for name, value in vars(options).items() if name in given or value != defaults[name]}
@@ -60,7 +65,7 @@ def as_before(
         "conditional": stored.num_classes > 0,
         "stacked": stored.data.startswith(STACKED),
     }
-    dropped = set(_LENGTHS) if asked.keys() & set(_LENGTHS) else set()
+    dropped = set(follows) | (set(_LENGTHS) if asked.keys() & set(_LENGTHS) else set())
     if adapts:
         dropped |= _follows(stored, asked)
     kept = {

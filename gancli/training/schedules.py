@@ -8,11 +8,24 @@ import torch
 
 from gancli.data.streams import stream
 
-__all__ = ["burn_in", "cosine", "ema_beta", "gamma_factor", "halflife_factor", "lr_factor"]
+__all__ = [
+    "FISH_EPOCHS",
+    "FISH_NIMG",
+    "burn_in",
+    "cosine",
+    "ema_beta",
+    "fade",
+    "gamma_factor",
+    "halflife_factor",
+    "lr_factor",
+]
 
-# The fish project's 2500 epochs as fractions of a run, and its rates relative to the first (1e-4).
+# The fish project's epochs as fractions of a run, and its rates relative to the first (1e-4).
+FISH_EPOCHS = 2500
+FISH_NIMG = 4_000_000  # enough for a set with which so many epochs would take for ever
 _FISH_STAGES = ((0.04, 1.0), (0.16, 0.5), (0.32, None), (0.44, 0.25), (1.0, 0.2))
 _FISH_RANDOM = (0.6, 0.5, 0.4, 0.3, 0.2)
+_FADE = 0.3  # Karras et al. 2018 give half of a stage to fading in
 _BURN_IN = 0.2  # 20 of FFHQ-64's 100 million images
 _ANNEALED = 0.4  # points get better by what is trained after it: with 80 %, two of five grids stayed below 93 %
 
@@ -60,6 +73,11 @@ def gamma_factor(schedule: str, progress: float) -> float:
 def halflife_factor(schedule: str, progress: float) -> float:
     """The half-life of the running average relative to the recipe's; burn-in: from nothing (Huang 2024)."""
     return cosine(0.0, 1.0, progress, _BURN_IN) if schedule == "burn-in" else 1.0
+
+
+def fade(progress: float) -> float:
+    """How far the new layers of a grown run count at `progress` (0..1) of it."""
+    return min(max(progress / _FADE, 0.0), 1.0)
 
 
 def burn_in(schedule: str) -> float:

@@ -10,14 +10,14 @@ from gancli.config import FREE_TO_CHANGE, Engine, TrainConfig, TrainOptions, res
 from gancli.data.dataset import TrainingSet, open_training_set
 from gancli.errors import CheckpointError, ConfigError, UsageError
 from gancli.files import free_path
-from gancli.models.checkpoint import Checkpoint, read_checkpoint
+from gancli.models.checkpoint import Checkpoint
 from gancli.models.devices import pick_device
 from gancli.recipes import find_recipe
 from gancli.text import clean
+from gancli.training.beginning import read_beginning
 from gancli.training.board import need_tensorboard
 from gancli.training.choosing import choose_engine
 from gancli.training.engine import check_precision
-from gancli.training.growth import grown_config, grown_options, grown_state, read_parent
 from gancli.training.loop import is_finished, train_loop
 from gancli.training.plan import Plan, make_plan
 from gancli.training.ranks import ALONE, Ranks
@@ -91,24 +91,29 @@ def open_session(
     does not fit.
     """
     before = _before(resume, like)
+    if resume is not None and init_from is not None:
+        raise UsageError("--resume continues a run, --init-from begins one. Give one of them.")
+    beginning = read_beginning(init_from, grow_from)
     if before is not None:
-        options = as_before(options, before, given=given, adapts=like is not None)
-    _check_beginnings(resume, init_from, grow_from)
-    parent = read_parent(grow_from) if grow_from is not None else None
-    if parent is not None:
-        options = grown_options(options, parent)
+        follows = ("size",) if grow_from is not None else ()
+        options = as_before(options, before, given=given, adapts=like is not None, follows=follows)
+    if beginning is not None:
+        options = beginning.options(options)
     _check_early(options)
     say(f"reading {clean(options.data or '')}")
     data = open_training_set(
         options.data or "demo:landscapes", size=options.size, seed=options.seed, stacked=options.stacked
     )
+    if beginning is not None:
+        beginning.check(data.facts)
     config = resolve(options, data.facts)
-    if parent is not None:
-        config = grown_config(config, parent)
-    elif before is not None and before.grown:
-        if like is not None:
-            raise ConfigError(f"--config '{clean(like)}' was grown from a smaller run: give that with --grow-from too.")
-        config = replace(config, grown=before.grown)
+    if beginning is not None:
+        config = beginning.config(config)
+    elif like is not None and before is not None and before.begun_from is not None:
+        flag = "--grow-from" if before.grown else "--init-from"
+        raise ConfigError(
+            f"--config '{clean(like)}' began from the weights of {clean(before.begun_from)}. Give these with {flag}."
+        )
     existing = _existing(resume or out, config)
     if existing is not None:
         return _continued(existing, config, data, force_data, say)
@@ -118,9 +123,6 @@ def open_session(
     notes = []
     if like is not None and before is not None and _has_other_pixels(before, config):
         notes.append(f"the data have changed since '{clean(like)}': other pixels, so the run will differ")
-    initial = _state_from(init_from, config, engine) if init_from is not None else None
-    if parent is not None:
-        initial = grown_state(config, engine, parent)
     return Session(
         config=config,
         engine=engine,
@@ -131,7 +133,7 @@ def open_session(
         is_new=True,
         finished=False,
         notes=notes,
-        initial=initial,
+        initial=None if beginning is None else beginning.state(config, engine),
     )
 
 
@@ -144,13 +146,6 @@ def _before(resume: Path | None, like: Path | None) -> TrainConfig | None:
     if not (resume / "config.json").is_file():
         raise CheckpointError(f"--resume '{clean(resume)}' is not a run. Name a folder that 'gan train' made.")
     return RunFolder(resume).config()
-
-
-def _check_beginnings(resume: Path | None, init_from: Path | None, grow_from: Path | None) -> None:
-    if init_from is not None and resume is not None:
-        raise UsageError("--resume continues a run, --init-from begins one. Give one of them.")
-    if init_from is not None and grow_from is not None:
-        raise UsageError("--grow-from and --init-from both say where to begin. Give one of them.")
 
 
 def _check_early(options: TrainOptions) -> None:
@@ -175,6 +170,8 @@ def _existing(folder: Path | None, config: TrainConfig) -> RunFolder | None:
 
 def _continued(run: RunFolder, config: TrainConfig, data: TrainingSet, force_data: bool, say: Say) -> Session:
     stored = run.config()
+    if config.begun_from is None:
+        config = replace(config, grown=stored.grown, begun_from=stored.begun_from)
     if force_data:
         # The new data's own facts take the place of the recorded ones; everything else must still agree.
         known = replace(stored, **{name: getattr(config, name) for name in _DATA_FIELDS})
@@ -215,19 +212,3 @@ def _has_other_pixels(before: TrainConfig, config: TrainConfig) -> bool:
 
 
 _DATA_FIELDS = ("fingerprint", "num_images", "num_held_out", "class_names", "data")
-
-
-def _state_from(path: Path, config: TrainConfig, engine: Engine) -> State:
-    """The networks of another run as a beginning: weights and running average; optimizers and position are new."""
-    checkpoint = read_checkpoint(path)
-    state = State.fresh(config, engine)
-    try:
-        for name in ("generator", "generator_ema", "discriminator"):
-            getattr(state, name).load_state_dict(checkpoint.states[name])
-    except RuntimeError as error:
-        difference = checkpoint.config.difference(config, ("data", "fingerprint", "num_images", "num_held_out"))
-        raise ConfigError(
-            f"--init-from '{clean(path)}' has other networks ({clean('; '.join(difference), 200)}). "
-            "Give the same --model, --size, --width and --latent-dim."
-        ) from error
-    return state

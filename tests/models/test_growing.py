@@ -65,7 +65,7 @@ def test_new_layers_fade_in_and_then_carry_everything(family):
 def test_growing_twice_keeps_the_first_parent_and_older_stages_faded_in(family):
     _, child = grown(family, times=2, num_classes=2, size=(16, 24))
     labels = torch.tensor([0, 1])
-    set_fade(1.0, *child)
+    set_fade(1.0, child.generator.inner, child.discriminator.inner)
     set_fade(0.25, *child)
     assert child.generator.alpha == 0.25
     assert child.generator.inner.alpha == 1.0

@@ -198,3 +198,23 @@ def test_r3gan_weighs_its_penalties_by_the_area() -> None:
     at = {side: configure(RECIPES["r3gan-s"], small_set((side, side))).r1_gamma for side in (16, 64, 128)}
     assert at == {16: 0.125, 64: 2.0, 128: 8.0}
     assert configure(RECIPES["r3gan-s"], small_set(), r1_gamma=0.7).r1_gamma == 0.7
+
+
+@pytest.mark.parametrize(("name", "num", "nimg_of_whole"), [("sngan", 8, 2500 * 8), ("wgan-gp", 5000, 4_000_000)])
+def test_every_recipe_reaches_every_stage_of_the_fish_schedule(name: str, num: int, nimg_of_whole: int) -> None:
+    """By epochs on a small set, whatever length the recipe itself is planned for; a short run keeps the first rate."""
+    data = small_set((8, 8), num=num)
+    config = configure(RECIPES[name], data, lr_schedule="fish", kimg=nimg_of_whole / 1000)
+    state = State.fresh(config, ENGINE)
+    iteration = Iteration(config, ENGINE, state, BatchSource(data, config, torch.device("cpu")))
+
+    def rate(progress: float, nimg: float) -> float:
+        state.nimg = int(nimg)
+        iteration._schedule(progress)
+        return float(state.optimizer_g.param_groups[0]["lr"]) / config.g_lr
+
+    found = [rate(share, share * nimg_of_whole) for share in (0.02, 0.1, 0.4, 0.9)]
+    assert found == pytest.approx([1.0, 0.5, 0.25, 0.2])
+    assert len({rate(0.2, 0.2 * nimg_of_whole + 4 * i) for i in range(60)}) == 5
+    assert rate(0.9, 0.03 * nimg_of_whole) == pytest.approx(1.0)  # a run of a thirtieth of the length
+    assert rate(0.3, 3 * nimg_of_whole) in (0.6, 0.5, 0.4, 0.3, 0.2)  # one of ten times the length
