@@ -113,7 +113,8 @@ def train(
         Path | None, typer.Option(help="Continue this run.", metavar="RUN", rich_help_panel=START)
     ] = None,
     init_from: Annotated[
-        Path | None, typer.Option(help="Begin with the networks of this run, on other data.", metavar="CKPT", rich_help_panel=START)
+        Path | None,
+        typer.Option(help="Begin with the networks of this run, on other data.", metavar="CKPT", rich_help_panel=START),
     ] = None,
     config: Annotated[
         Path | None,

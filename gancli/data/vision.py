@@ -23,6 +23,16 @@ VISION_SETS: dict[str, dict[str, Any]] = {
     "SVHN": {"split": "train"},
     "STL10": {"split": "train"},
 }
+# what torchvision leaves on the disk: where it lies and cannot be read, a set is damaged and not missing
+_TRACES = {
+    "CIFAR10": "cifar-10-batches-py",
+    "CIFAR100": "cifar-100-python",
+    "MNIST": "MNIST/raw",
+    "FashionMNIST": "FashionMNIST/raw",
+    "KMNIST": "KMNIST/raw",
+    "SVHN": "train_32x32.mat",
+    "STL10": "stl10_binary",
+}
 _DIGITS = ("MNIST", "KMNIST", "SVHN")  # mirrored, they are others
 
 
@@ -32,7 +42,7 @@ def open_vision_set(
     """The training images of `NAME` or `NAME@FOLDER`: spec, uint8 [N, C, H, W], labels, class names, may be mirrored.
 
     Without a folder it is looked for in $GAN_DATA, ./data, ./datasets, here, and the same below the home folder.
-    Raises `UsageError` for a name that is not known, `DataError` where it is not on the disk.
+    Raises `UsageError` for a name that is not known, `DataError` where it is not on the disk, or is damaged.
     """
     from torchvision import datasets
 
@@ -44,10 +54,21 @@ def open_vision_set(
     for root in places:
         try:
             found: Any = getattr(datasets, name)(str(root), download=False, **VISION_SETS[name])
-        except (RuntimeError, OSError):
-            continue
-        spec = f"torchvision:{name}@{root.resolve()}"
-        return spec, _pixels(found.data), _labels(found), _classes(found), name not in _DIGITS
+            pixels, labels, classes = _pixels(found.data), _labels(found), _classes(found)
+        except ImportError as error:
+            raise DataError(f"torchvision's {name} needs {error.name or clean(error, 80)}: pip install it.") from error
+        except Exception as error:
+            if not (root / _TRACES[name]).exists():
+                continue
+            raise DataError(
+                f"torchvision's {name} in '{clean(root)}' is damaged or not whole ({clean(error, 120)}). Fetch it anew."
+            ) from error
+        if len(pixels) != len(labels) or (len(labels) and not 0 <= labels.min() <= labels.max() < len(classes)):
+            raise DataError(
+                f"torchvision's {name} in '{clean(root)}' is damaged: {len(pixels)} images and {len(labels)} labels "
+                f"of {len(classes)} classes. Fetch it anew."
+            )
+        return f"torchvision:{name}@{root.resolve()}", pixels, labels, classes, name not in _DIGITS
     looked = ", ".join(f"'{clean(p)}'" for p in places)
     raise DataError(
         f"torchvision's {name} is not on this disk (looked in {looked}). Nothing is downloaded: fetch it with "

@@ -107,15 +107,22 @@ def test_held_out_samples_stay_held_out(pictures: list[bytes], tmp_path: Path) -
     assert open_training_set(str(tmp_path / "set.tar"), size="16").held_out.tolist() == list(range(6))
 
 
-def test_a_torchvision_set_on_the_disk_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    raw = tmp_path / "data" / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    pixels, labels = rng.integers(0, 256, (20, 28, 28), np.uint8), np.arange(20, dtype=np.uint8) % 10
+def write_mnist(root: Path, pixels: np.ndarray, labels: np.ndarray) -> Path:
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
     for part in ("train", "t10k"):
         header = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in pixels.shape)
         (raw / f"{part}-images-idx3-ubyte").write_bytes(header + pixels.tobytes())
-        (raw / f"{part}-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 20]) + labels.tobytes())
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(
+            bytes([0, 0, 8, 1]) + len(labels).to_bytes(4, "big") + labels.tobytes()
+        )
+    return raw
+
+
+def test_a_torchvision_set_on_the_disk_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    pixels, labels = rng.integers(0, 256, (20, 28, 28), np.uint8), np.arange(20, dtype=np.uint8) % 10
+    write_mnist(tmp_path / "data", pixels, labels)
     monkeypatch.chdir(tmp_path)
     found = open_training_set("torchvision:mnist")
     assert torch.equal(found.images[:, 0], torch.from_numpy(pixels))
@@ -133,3 +140,25 @@ def test_a_torchvision_set_that_is_not_there_is_not_downloaded(tmp_path: Path, m
         open_training_set("torchvision:CIFAR10")
     with pytest.raises(UsageError, match="there are CIFAR10"):
         open_training_set("torchvision:imagenet21k")
+
+
+def test_a_damaged_torchvision_set_is_named_and_not_called_missing(tmp_path: Path) -> None:
+    pixels, labels = np.zeros((20, 28, 28), np.uint8), np.arange(20, dtype=np.uint8) % 10
+    where = f"torchvision:MNIST@{tmp_path}"
+    raw = write_mnist(tmp_path, pixels, labels)
+    whole = (raw / "train-images-idx3-ubyte").read_bytes()
+    (raw / "train-images-idx3-ubyte").write_bytes(whole[:-100])
+    with pytest.raises(DataError, match="damaged or not whole"):
+        open_training_set(where)
+    (raw / "train-images-idx3-ubyte").write_bytes(whole[:10])
+    with pytest.raises(DataError, match="damaged or not whole"):
+        open_training_set(where)
+    write_mnist(tmp_path, pixels, labels[:-3])
+    with pytest.raises(DataError, match="20 images and 17 labels"):
+        open_training_set(where)
+    write_mnist(tmp_path, pixels, labels + 70)
+    with pytest.raises(DataError, match="is damaged"):
+        open_training_set(where)
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    with pytest.raises(DataError, match="damaged or not whole"):
+        open_training_set(f"torchvision:CIFAR10@{tmp_path}")
