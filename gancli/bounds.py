@@ -43,16 +43,16 @@ def check_bounds(config: TrainConfig) -> None:
         if value is None and name in _MAY_BE_NONE:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ConfigError(f"{name} '{clean(value, 40)}' is not a number.")
+            raise ConfigError(f"{_flag(name)} '{clean(value, 40)}' is not a number.")
         if not low <= value <= high:
-            flag = FLAG_OF.get(name, name.replace("_", "-"))
-            raise ConfigError(f"--{flag} {value:g} is out of range: it must be {low:g} to {high:g}.")
+            raise ConfigError(f"{_flag(name)} {value:g} is out of range: it must be {low:g} to {high:g}.")
         if name in _WHOLE and not isinstance(value, int):
-            raise ConfigError(f"{name} '{clean(value, 40)}' is not a whole number.")
+            raise ConfigError(f"{_flag(name)} '{clean(value, 40)}' is not a whole number.")
     for name, choices in _CHOICES.items():
         if getattr(config, name) not in choices:
             shown = clean(getattr(config, name), 40)
-            raise ConfigError(f"--{name.replace('_', '-')} '{shown}': choose one of {', '.join(map(str, choices))}.")
+            known = ", ".join(str(choice) for choice in choices if choice is not None)
+            raise ConfigError(f"--{name.replace('_', '-')} '{shown}': choose one of {known}.")
     if not all(0 <= b < 1 for b in config.betas):
         raise ConfigError(f"--betas {clean(config.betas)}: two numbers from 0 up to, not including, 1.")
     if config.is_points:
@@ -69,6 +69,10 @@ def check_bounds(config: TrainConfig) -> None:
     find_recipe(config.recipe)
 
 
+def _flag(name: str) -> str:
+    return f"--{FLAG_OF.get(name, name.replace('_', '-'))}"
+
+
 _TEXTS = ("recipe", "data", "fingerprint", "d_every", "device")
 _LISTS: tuple[tuple[str, Any, Any], ...] = (
     ("size", int, (2,)),
@@ -80,8 +84,8 @@ _BOUNDS: tuple[tuple[str, float, float], ...] = (
     ("num_held_out", 0, 1e10),
     ("num_classes", 0, 100_000),
     ("batch_size", 2, 65_536),
-    ("g_lr", 0, 10),
-    ("d_lr", 0, 10),
+    ("g_lr", 1e-12, 10),
+    ("d_lr", 1e-12, 10),
     ("latent_dim", 1, 65_536),
     ("width", 1, 4096),
     ("grown", 0, 6),

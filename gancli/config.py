@@ -188,6 +188,8 @@ def resolve(options: TrainOptions, facts: DataFacts) -> TrainConfig:
     """`options` + recipe + data, once. Raises `ConfigError` or `UsageError` naming the flag that does not fit."""
     recipe = find_recipe(options.model or default_recipe(facts))
     _check_fit(recipe, facts)
+    if facts.size == (0, 0):
+        _check_points(options)
     numbers = {name: _number(options, recipe, name) for name in TUNABLE}
     numbers["batch_size"] = _batch_size(options, recipe, facts)
     if recipe.gamma_px is not None:
@@ -289,10 +291,22 @@ def _num_classes(options: TrainOptions, facts: DataFacts) -> int:
         return 0
     if len(facts.class_names) < 2:
         raise ConfigError(
-            f"--conditional needs at least two classes, and this set has {len(facts.class_names)}. "
-            "Put the images into one sub-folder per class, or leave --conditional out."
+            f"--conditional needs at least two classes, and this set has {len(facts.class_names)}. They come from "
+            "sub-folders, one per class, or from a set's own labels. Leave --conditional out without them."
         )
     return len(facts.class_names)
+
+
+def _check_points(options: TrainOptions) -> None:
+    """What has no meaning for 2-D points, whatever the recipe."""
+    for flag, is_asked in (
+        ("--augment", options.augment not in (None, "none")),
+        ("--flip", bool(options.flip)),
+        ("--conditional", options.conditional),
+        ("--stacked", options.stacked),
+    ):
+        if is_asked:
+            raise ConfigError(f"{flag} is for images; these are 2-D points. Leave it out.")
 
 
 def _check_fit(recipe: Recipe, facts: DataFacts) -> None:

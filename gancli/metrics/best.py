@@ -56,8 +56,11 @@ def why_best(rows: Sequence[Row], tick: int, *, limits: Thresholds = THRESHOLDS)
     mark = _Mark.of(rows[: index + 1], limits)
     if mark.modes is not None:
         return f"{mark.modes:.0f} modes, {percent(mark.quality)} of the points of high quality"
+    covered = f"it covers {percent(mark.coverage)} of the set's kinds"
+    if index == 0:
+        return f"{covered} (kernel distance {mark.kid:.3g})"
     return (
-        f"it covers {percent(mark.coverage)} of the set's kinds over three ticks, and of those that cover as much "
+        f"{covered} over {'three' if index > 1 else 'two'} ticks, and of those that cover as much "
         f"it is the nearest to the real pictures (kernel distance {mark.kid:.3g})"
     )
 
