@@ -2,6 +2,7 @@
 # Fish at 64 px by WGAN-GP: first at 32 px, then grown, with the project's list of augmentations on reals and fakes.
 #
 # Usage   fish.sh FOLDER    a folder of a few thousand photos; --quick paints a stand-in.
+# Needs   the photos, no network; a card for its full length.
 # Takes   with one gaming card a day at EPOCHS=2500 for each size; on two cores expect a broad layout overnight.
 # Shows   how the layers of the small run keep their weights: the first grid of fish-64, scaled down, is the last one
 #         of fish-32. Grow again with --grow-from fish-64 for 128 px.

@@ -2,6 +2,7 @@
 # Robots on white at 256 px, after GANdam: drawings padded with white, a latent of 2048, a slow discriminator.
 #
 # Usage   gandam.sh FOLDER    a folder of drawings on a light ground; --quick paints a stand-in.
+# Needs   the drawings, no network; a card for 256 px.
 # Takes   with a 6 GB card half a day at KIMG=500; on two cores use SIZE=64.
 # Shows   fixed and fresh latents side by side in samples/: one image looked at per epoch made a collapse pass for
 #         variety over time there. The robots face one way, so nothing is mirrored.

@@ -2,6 +2,7 @@
 # A few hundred pictures, on whatever machine this is: the recipe that 'gan train' would choose, and an honest look.
 #
 # Usage   small-set.sh FOLDER [MINUTES]    --quick paints a stand-in.
+# Needs   the pictures, no network; a processor is enough for 64 px.
 # Takes   30 minutes unless told otherwise; on two cores that is colours and shapes at 64 px, on a card far more.
 # Shows   the sheet of what the discriminator will see, the verdict, coverage and memorisation with intervals, a report.
 set -euo pipefail

@@ -2,6 +2,7 @@
 # Grey miniatures at 192 px, after WarGAN: batch 15, latent of 50.
 #
 # Usage   wargan.sh FOLDER    a folder of photos; they are made grey. --quick paints a stand-in.
+# Needs   the photos, no network; a card for 192 px.
 # Takes   with a 6 GB card some hours at EPOCHS=300; on two cores use SIZE=64.
 # Shows   what its three runs found: lr 1.5e-4 works, 2e-4 gives dark blobs, 1e-4 is slow, and past some 300 epochs a
 #         small set collapses, which the verdict names and --on-collapse stop ends.

@@ -84,7 +84,7 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         from gancli.models.checkpoint import FORMAT_VERSION, write_checkpoint
 
         facts = DataFacts(
-            spec="toy:ring" if size == (0, 0) else data,
+            spec="toy:ring" if size == (0, 0) and data == "folder" else data,
             fingerprint="0" * 16,
             size=size,
             channels=channels,

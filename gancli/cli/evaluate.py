@@ -219,7 +219,7 @@ def _protocol(
     if generator.config.is_points:
         if protocol == "stacked-mnist":
             raise UsageError("--protocol stacked-mnist counts pictures; this model makes 2-D points: use pacgan.")
-        return answer | _points(generator, count)
+        return answer | _points(generator, protocol, count)
     if protocol == "pacgan":
         raise UsageError(
             "--protocol pacgan counts the modes of toy:ring and toy:grid; this model makes pictures. For those there "
@@ -228,13 +228,16 @@ def _protocol(
     return answer | _stacked(generator, data, count, output)
 
 
-def _points(generator: Generator, count: int | None) -> dict[str, Any]:
+def _points(generator: Generator, protocol: str | None, count: int | None) -> dict[str, Any]:
     import torch
 
     from gancli.data.toys import toy_modes
-    from gancli.metrics.protocols import NUM_POINTS, pacgan_figures
+    from gancli.metrics.protocols import NUM_POINTS, arc_figures, pacgan_figures
 
-    centres, sigma = toy_modes(generator.config.data.partition(":")[2])
+    name = generator.config.data.partition(":")[2]
+    if name == "arcs" and protocol is None:
+        return arc_figures(generator.points(range(count or NUM_POINTS)))
+    centres, sigma = toy_modes(name)
     points = torch.from_numpy(generator.points(range(count or NUM_POINTS)))
     return pacgan_figures(points, torch.from_numpy(centres).float(), sigma)
 

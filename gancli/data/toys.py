@@ -46,7 +46,10 @@ def toy_modes(name: str) -> tuple[NDArray[np.float64], float]:
     if name == "grid":
         side = np.arange(-4.0, 5.0, 2.0)
         return np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1).reshape(-1, 2), _GRID_SIGMA
-    raise DataError("toy:arcs is two curves and has no separate modes; count its arcs instead. Modes: ring, grid.")
+    raise DataError(
+        "toy:arcs is two curves and has no separate modes (ring and grid have). "
+        "'gan evaluate' without --protocol counts its arcs."
+    )
 
 
 def arc_shares(points: NDArray[np.floating]) -> dict[str, float]:

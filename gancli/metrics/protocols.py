@@ -9,16 +9,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gancli.data.toys import arc_shares
 from gancli.errors import DataError, UsageError
 from gancli.metrics.evaluation import wilson
 from gancli.metrics.features import to_float
 from gancli.metrics.modes import count_modes, histogram_kl, kl_floor
 
-__all__ = ["NUM_POINTS", "NUM_STACKS", "pacgan_figures", "stacked_figures", "train_digit_classifier"]
+__all__ = ["NUM_POINTS", "NUM_STACKS", "arc_figures", "pacgan_figures", "stacked_figures", "train_digit_classifier"]
 
 NUM_POINTS = 2500
 NUM_STACKS = 26_000
@@ -46,6 +49,16 @@ def pacgan_figures(points: Tensor, centres: Tensor, sigma: float) -> dict[str, d
         "reverse_kl": {"value": kl, "floor": kl_floor(len(centres), n), **shared},
         "mode_std": {"value": found["mode_std"], "perfect": 0.95**0.5, **shared},
     }
+
+
+def arc_figures(points: npt.NDArray[np.float32]) -> dict[str, dict[str, Any]]:
+    """Of `points` [n, 2] of toy:arcs: the share on each half circle, and of those within 3 of its radius of 10."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, share in arc_shares(points).items():
+        interval = wilson(share, len(points))
+        found[name] = {"value": share, "low": interval.low, "high": interval.high}
+        found[name] |= {"n_fakes": len(points), "features": "points"}
+    return found
 
 
 def stacked_figures(stacks: Tensor, classifier: nn.Module, *, accuracy: float) -> dict[str, dict[str, Any]]:

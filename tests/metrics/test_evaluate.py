@@ -109,6 +109,17 @@ def test_a_toy_is_measured_by_the_pacgan_protocol(gan, ring: Path) -> None:
     assert 0 <= answer["high_quality"]["low"] <= answer["high_quality"]["high"] <= 1
 
 
+def test_the_arcs_are_counted_with_intervals(gan, make_run) -> None:
+    run = make_run("vanilla", size=(0, 0), channels=2, data="toy:arcs")
+    answer = json.loads(gan("evaluate", run, "-n", 300))
+    assert answer["left"]["value"] + answer["right"]["value"] == pytest.approx(1)
+    for name in ("left", "right", "near"):
+        assert 0 <= answer[name]["low"] <= answer[name]["value"] <= answer[name]["high"] <= 1
+        assert answer[name]["n_fakes"] == 300
+    with pytest.raises(DataError, match="two curves"):
+        gan("evaluate", run, "--protocol", "pacgan")
+
+
 def test_a_perfect_sampler_reaches_the_figures_that_are_called_perfect() -> None:
     centres = torch.cartesian_prod(torch.arange(-4.0, 5, 2), torch.arange(-4.0, 5, 2))
     draw = torch.Generator().manual_seed(0)

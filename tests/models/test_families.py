@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gancli.errors import ConfigError
+from gancli.models.layers import PixelNorm
 from gancli.models.registry import NetworkSpec, build_networks
 from gancli.recipes import RECIPES
 
@@ -174,6 +175,76 @@ def test_r3gan_blocks_are_the_identity_at_the_start_and_without_norms():
 def test_r3gan_width_off_its_groups_is_named():
     with pytest.raises(ConfigError, match="nearest width that works is 48"):
         build_networks("r3gan", NetworkSpec(latent_dim=4, width=50, size=(32, 32), channels=3))
+
+
+def kinds(module):
+    """The layers that matter of a network, in order, as short texts."""
+    found = []
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+            found.append(f"{layer.in_channels}>{layer.out_channels} k{layer.kernel_size[0]} s{layer.stride[0]}")
+        elif isinstance(layer, torch.nn.Linear):
+            found.append(f"{layer.in_features}>{layer.out_features}")
+        elif isinstance(layer, torch.nn.GroupNorm | torch.nn.BatchNorm2d | torch.nn.Dropout | PixelNorm):
+            found.append(type(layer).__name__)
+    return found
+
+
+def published(family, **given):
+    with torch.device("meta"):
+        return build_networks(family, NetworkSpec(size=(64, 64), channels=3, **given))
+
+
+def test_the_wgan_gp_residual_pair_is_the_published_one():
+    generator, critic = published("wgan_resnet", latent_dim=128, width=64)
+    assert kinds(generator)[0] == "128>8192"  # 4 x 4 x 512
+    widths = [(block.conv1.in_channels, block.conv1.out_channels) for block in generator.blocks]
+    assert widths == [(512, 512), (512, 256), (256, 128), (128, 64)]
+    assert kinds(generator.blocks[1]) == [
+        "BatchNorm2d",
+        "512>256 k3 s1",
+        "BatchNorm2d",
+        "256>256 k3 s1",
+        "512>256 k1 s1",
+    ]
+    assert kinds(critic)[0] == "3>64 k3 s1"
+    widths = [(block.conv1.in_channels, block.conv2.out_channels) for block in critic.blocks]
+    assert widths == [(64, 128), (128, 256), (256, 512), (512, 512)]
+    assert kinds(critic.blocks[0]) == ["GroupNorm", "64>64 k3 s1", "GroupNorm", "64>128 k3 s1", "64>128 k1 s1"]
+    assert kinds(critic)[-1] == "8192>1"
+
+
+def test_the_fish_pair_has_the_parts_that_its_project_names():
+    generator, critic = published("progan", latent_dim=128, width=64, dropout=0.5)
+    assert kinds(generator).count("PixelNorm") == 2 * 4 + 2  # each convolution, the latent, the first map
+    assert [kind for kind in kinds(critic) if "k4 s2" in kind] == [
+        "3>64 k4 s2",
+        "64>128 k4 s2",
+        "128>256 k4 s2",
+        "256>256 k4 s2",
+    ]
+    assert "257>256 k3 s1" in kinds(critic)  # one more map: the minibatch deviation
+    assert critic.dropout.p == 0.5
+    assert not {"BatchNorm2d", "GroupNorm"} & set(kinds(critic))
+
+
+def test_fastgan_widths_and_leaps_are_the_published_ones():
+    with torch.device("meta"):
+        pair = build_networks("fastgan", NetworkSpec(latent_dim=256, width=64, size=(256, 256), channels=3))
+    # the GLU halves the channels: twice 1024 at 4 px, then 512, 256, 128, 128, 64, 32
+    assert kinds(pair.generator.start) == ["256>2048 k4 s1", "BatchNorm2d"]
+    assert [kinds(up)[0] for up in pair.generator.ups] == [
+        "1024>1024 k3 s1",
+        "512>512 k3 s1",
+        "256>256 k3 s1",
+        "128>256 k3 s1",
+        "128>128 k3 s1",
+        "64>64 k3 s1",
+    ]
+    # 4 to 64 px, 8 to 128, 16 to 256
+    leaps = [(skip.gate[1].in_channels, skip.gate[1].out_channels) for skip in pair.generator.skips]
+    assert leaps == [(1024, 128), (512, 64), (256, 32)]
+    assert all(layer.bias is None for layer in pair.generator.modules() if isinstance(layer, torch.nn.Conv2d))
 
 
 def test_fastgan_redraws_the_quadrant_that_the_draw_names():

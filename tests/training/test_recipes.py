@@ -17,7 +17,7 @@ from gancli.recipes import RECIPES, Recipe
 from gancli.training.adaptation import Adaptation
 from gancli.training.engine import make_iteration
 from gancli.training.iteration import Iteration
-from gancli.training.schedules import gamma_factor, halflife_factor, lr_factor
+from gancli.training.schedules import ema_beta, gamma_factor, halflife_factor, lr_factor
 from gancli.training.state import State
 
 ONE_OF_EACH = sorted({recipe.networks: recipe for recipe in reversed(RECIPES.values())}.values(), key=lambda r: r.name)
@@ -275,3 +275,77 @@ def test_points_refuse_what_is_for_images(name: str, given: dict[str, Any]) -> N
     with pytest.raises(ConfigError, match=f"--{next(iter(given))} is for images|no use for it"):
         configure(RECIPES[name], data, **given)
     assert configure(RECIPES[name], data, flip=False).flip is False
+
+
+# as published, written down once more: a number that drifts is seen
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "vanilla": {"g_lr": 2e-4, "d_lr": 2e-4, "betas": (0.5, 0.999), "dropout": 0.3},
+    "dcgan": {"g_lr": 2e-4, "d_lr": 2e-4, "betas": (0.5, 0.999), "batch_size": 64, "latent_dim": 100, "width": 64},
+    "wgan-gp": {  # 100, 300, 400, 300 and 1400 epochs at 1e-4, half, drawn, a quarter and a fifth of it
+        "g_lr": 1e-4,
+        "d_lr": 1e-4,
+        "betas": (0.0, 0.99),
+        "d_steps": 4,
+        "gp_weight": 10.0,
+        "drift": 0.001,
+        "dropout": 0.5,
+        "lr_schedule": "fish",
+    },
+    "wgan-gp-resnet": {
+        "g_lr": 1e-4,
+        "betas": (0.0, 0.9),
+        "d_steps": 5,
+        "gp_weight": 10.0,
+        "batch_size": 64,
+        "latent_dim": 128,
+        "width": 64,
+        "kimg": 64_000.0,  # 200,000 generator steps
+    },
+    "sngan": {
+        "g_lr": 2e-4,
+        "betas": (0.0, 0.9),
+        "d_steps": 5,
+        "batch_size": 64,
+        "lr_schedule": "linear",
+        "kimg": 32_000.0,  # 100,000 generator steps
+    },
+    "r3gan-l": {
+        "g_lr": 2e-4,
+        "betas": (0.0, 0.9),
+        "beta2_final": 0.99,
+        "r1_gamma": 2.0,
+        "r2_gamma": 2.0,
+        "batch_size": 256,
+        "latent_dim": 64,
+        "width": 768,
+        "augment": "ada",
+        "augment_p": 0.3,
+        "augment_colour": 0.5,
+        "augment_cutout": True,
+        "ema_halflife_kimg": 500.0,
+        "kimg": 100_000.0,
+    },
+    "fastgan": {
+        "g_lr": 2e-4,
+        "betas": (0.5, 0.999),
+        "batch_size": 8,
+        "latent_dim": 256,
+        "width": 64,
+        "kimg": 400.0,  # 50,000 steps
+        "augment": "diffaugment",
+        "augment_cutout": False,
+        "hinge_margin": 0.8,
+    },
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_numbers_are_those_published(name: str) -> None:
+    assert {field: getattr(RECIPES[name], field) for field in PUBLISHED[name]} == PUBLISHED[name]
+
+
+@pytest.mark.parametrize(("name", "decay"), [("wgan-gp", 0.999), ("fastgan", 0.999)])
+def test_the_average_decays_by_the_published_share_of_a_step(name: str, decay: float) -> None:
+    recipe = RECIPES[name]
+    num = recipe.batch_size * recipe.d_steps
+    assert ema_beta(recipe.ema_halflife_kimg, 10**9, num) == pytest.approx(decay, abs=2e-5)
