@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 
 from gancli.config import Engine, TrainConfig
+from gancli.data.ada import AdaController
 from gancli.data.batches import BatchSource
 from gancli.data.dataset import TrainingSet
 from gancli.models.devices import pick_device
@@ -27,6 +28,8 @@ _FEW_S = 8.0
 _LEAST_SHARE = 0.1  # of what one of the few images took: what one more takes at least, whatever the clock says
 _COMPARED = 8  # iterations that an engine must do as the plain one does
 _TOLERANCE = 0.1
+_MIDDLE = 0.5  # of a run: at its beginning nothing is augmented yet and new layers do not count
+_ADA_P = 0.3
 _GAIN = 1.1  # worth another arithmetic or a compiler only when clearly faster
 _TICK_S = 40.0
 _SHORTEST_TICK_S = 8.0
@@ -45,7 +48,7 @@ def choose_engine(config: TrainConfig, data: TrainingSet, say: Callable[[str], N
     being tried. Raises `ConfigError` when the device cannot do the asked precision, or nothing can be compiled.
     """
     engines = candidates(config, pick_device(config.device))
-    state = State.fresh(config, engines[0])
+    state = _typical(config, engines[0])
     engines, seconds = _fitted(config, engines, data, state, say)
     trial = _trial(config, engines[0], data, state, seconds)
     # a recipe too slow for a second is timed from its first step on, unless several engines are compared
@@ -57,7 +60,7 @@ def choose_engine(config: TrainConfig, data: TrainingSet, say: Callable[[str], N
         if is_other and (fault := _fault(trial, engine, plain, data)) is not None:
             say(f"left out {_name(engine)}: {fault}")
             continue
-        own = State.fresh(config, engine) if number else state
+        own = _typical(config, engine) if number else state
         found, engine = _measured(trial, engine, data, own, say, warms_up)
         if not warms_up and trial.batch_size == _FEW:
             found = _whole_rate(config, found, engine, data, own)
@@ -66,6 +69,14 @@ def choose_engine(config: TrainConfig, data: TrainingSet, say: Callable[[str], N
         if found > _GAIN * rate:
             chosen, rate = engine, found
     return replace(chosen, images_per_s=round(rate, 1), tick_kimg=plan_tick_kimg(config, rate))
+
+
+def _typical(config: TrainConfig, engine: Engine) -> State:
+    """Untrained networks, with adaptive augmentation under way: it takes its time as well."""
+    state = State.fresh(config, engine)
+    if config.augment == "ada":
+        state.augment = AdaController(p=_ADA_P).state_dict()
+    return state
 
 
 def _fault(config: TrainConfig, engine: Engine, plain: Engine, data: TrainingSet) -> str | None:
@@ -105,11 +116,11 @@ def _measured(
         torch.cuda.reset_peak_memory_stats(engine.device)
     iteration = make_iteration(config, engine, state, BatchSource(data, config, torch.device(engine.device)))
     for _ in range(iteration.warm_up if warms_up else 0):
-        iteration.run(0.0)
+        iteration.run(_MIDDLE)
     _wait(engine)
     began, first = time.perf_counter(), state.nimg
     while time.perf_counter() - began < MEASURE_S:
-        iteration.run(0.0)
+        iteration.run(_MIDDLE)
         _wait(engine)
     rate = (state.nimg - first) / (time.perf_counter() - began)
     for note in iteration.notes:
@@ -173,7 +184,7 @@ def _first_step_s(config: TrainConfig, engine: Engine, data: TrainingSet, state:
     """Seconds of one iteration on `state`."""
     iteration = make_iteration(config, engine, state, BatchSource(data, config, torch.device(engine.device)))
     began = time.perf_counter()
-    iteration.run(0.0)
+    iteration.run(_MIDDLE)
     return time.perf_counter() - began
 
 

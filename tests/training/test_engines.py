@@ -484,3 +484,20 @@ def test_pictures_are_augmented_in_full_precision(data: TrainingSet, policy: str
     assert seen[0].dtype == torch.float32
     assert torch.equal(seen[0], expected)
     step.generator_gradients(batch)
+
+
+@pytest.mark.parametrize("model", ["r3gan-s", "dcgan"])
+def test_the_rate_is_that_of_the_middle_of_a_run(
+    data: TrainingSet, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chances = []
+    plain = BatchSource.discriminator_batch
+
+    def spied(self: BatchSource, nimg: int, draw: int, p: float | None = None) -> Any:
+        chances.append(p)
+        return plain(self, nimg, draw, p)
+
+    monkeypatch.setattr(BatchSource, "discriminator_batch", spied)
+    monkeypatch.setattr(choosing, "MEASURE_S", 0.05)
+    choose_engine(config_of(data, model, augment="ada", precision="fp32"), data, lambda text: None)
+    assert pytest.approx(0.3) == chances[-1]
