@@ -62,21 +62,25 @@ def train(args: argparse.Namespace) -> None:
 def one(photos: Path, recipe: str, kimg: float, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     run = Path(args.runs, f"{recipe}-{photos.name}-{args.minutes:g}-{seed}")
     gan("train", photos, "--model", recipe, "--size", SIZE, "--kimg", round(kimg, 1), "--seed", seed, "-o", run)
-    last = json.loads((run / "log.jsonl").read_text().splitlines()[-1])
     figures = json.loads(gan("evaluate", run, "--metrics", "coverage,kid,memorisation", "-n", 1000, "--json"))
+    return {"recipe": recipe, "photos": photos.name, "seed": seed, **said_by(run), "figures": figures}
+
+
+def said_by(run: Path) -> dict[str, Any]:
+    """Of the run itself: its length, its verdict, and the diversity of its best tick relative to that of the reals."""
+    ticks = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    verdict = json.loads((run / "verdict.json").read_text())
+    best = next((tick for tick in ticks if tick["tick"] == verdict.get("best_tick")), ticks[-1])
     return {
-        "recipe": recipe,
-        "photos": photos.name,
-        "seed": seed,
-        "kimg": last["nimg"] / 1000,
-        "verdict": json.loads((run / "verdict.json").read_text()).get("verdict"),
-        "figures": figures,
+        "kimg": ticks[-1]["nimg"] / 1000,
+        "verdict": verdict.get("verdict"),
+        "diversity": best.get("diversity"),
     }
 
 
 def print_table(args: argparse.Namespace) -> None:
     """A Markdown row for each recipe, set, length and seed, with the intervals."""
-    names = ("photos", "min", "seed", "recipe", "kimg", "coverage", "KID", "verdict")
+    names = ("photos", "min", "seed", "recipe", "kimg", "coverage", "KID", "diversity", "verdict")
     print("|", " | ".join(names), "|")
     print("|", " | ".join("---" for _ in names), "|")
     for row in sorted(
@@ -86,7 +90,8 @@ def print_table(args: argparse.Namespace) -> None:
             f"{f['value']:.3f} ({f['low']:.3f} to {f['high']:.3f})" for f in map(row["figures"].get, NAMES)
         )
         kept = (row["photos"], f"{row['minutes']:g}", row["seed"], row["recipe"], f"{row['kimg']:.1f}")
-        print("|", " | ".join(map(str, (*kept, coverage, kid, row["verdict"]))), "|")
+        diversity = "" if row.get("diversity") is None else f"{row['diversity']:.2f}"
+        print("|", " | ".join(map(str, (*kept, coverage, kid, diversity, row["verdict"]))), "|")
 
 
 def main() -> None:
