@@ -127,7 +127,8 @@ class _DownPair(nn.Module):
 class FastganDiscriminator(nn.Module):
     """Two branches: the whole image through `_DownPair`s and excitations, a small copy through plain halvings.
 
-    Each ends in a map of logits, one for each patch; their mean is the logit. `auxiliary_loss` is the self-supervision.
+    Each ends in a map of logits, one for each patch; their mean is the logit. `judge_and_redraw` is what it learns from
+    reals: to know them, and to draw them again.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
@@ -167,27 +168,38 @@ class FastganDiscriminator(nn.Module):
     def patch_logits(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """The logits [N, P] of the patches of both branches, which the loss takes one by one."""
         last, _ = self._maps(x)
+        return self._decide(last, self._small_map(x), labels)
+
+    def judge_and_redraw(self, reals: Tensor, labels: Tensor | None, draw: int) -> tuple[Tensor, Tensor]:
+        """The logits of `reals` [N, C, H, W] and how badly they are redrawn from the same maps.
+
+        Redrawn are the whole, from both branches, and one quadrant from a middle map; `draw` chooses it. A scalar: L1
+        at three scales, in units of the [-1, 1] range. Zero below 32 px.
+        """
+        last, middle = self._maps(reals)
+        small_map = self._small_map(reals)
+        logits = self._decide(last, small_map, labels)
+        if small_map is None:
+            return logits, reals.new_zeros(())
+        small = self._shrink(reals)
+        loss = _difference(self.decoders["whole"](last), small)
+        loss = loss + _difference(self.decoders["small"](small_map), small)
+        part = self.decoders["part"](_quadrant(middle, draw))
+        return logits, loss + _difference(part, _resize(_quadrant(reals, draw), part))
+
+    def _decide(self, last: Tensor, small_map: Tensor | None, labels: Tensor | None) -> Tensor:
         maps = [self.to_logits(last)]
-        if self.small is not None and self.small_logits is not None:
-            maps.append(self.small_logits(self.small(self._shrink(x))))
+        if small_map is not None and self.small_logits is not None:
+            maps.append(self.small_logits(small_map))
         logits = torch.cat([m.flatten(1) for m in maps], dim=1)
         if self.project is not None:
             logits = logits + self.project(last.mean(dim=(2, 3)), labels)[:, None]
         return logits
 
-    def auxiliary_loss(self, reals: Tensor, draw: int) -> Tensor:
-        """How badly `reals` [N, C, H, W] are redrawn: whole, from both branches, and one quadrant from a middle map.
-
-        `draw` chooses the quadrant. A scalar: L1 at three scales, in units of the [-1, 1] range. Zero below 32 px.
-        """
-        if self.small is None:
-            return reals.new_zeros(())
-        last, middle = self._maps(reals)
-        small = self._shrink(reals)
-        loss = _difference(self.decoders["whole"](last), small)
-        loss = loss + _difference(self.decoders["small"](self.small(small)), small)
-        part = self.decoders["part"](_quadrant(middle, draw))
-        return loss + _difference(part, _resize(_quadrant(reals, draw), part))
+    def _small_map(self, x: Tensor) -> Tensor | None:
+        """The last map of the small branch, where there is one."""
+        out: Tensor | None = None if self.small is None else self.small(self._shrink(x))
+        return out
 
     def _maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The last map (8 px) and the middle one (16 px) of the large branch."""

@@ -48,6 +48,7 @@ class Step:
         self.is_captured = False  # into a graph, whose random numbers are seeded from outside
         # where the discriminator judges patches, the loss takes each patch's logit
         self._logits = getattr(discriminator, "patch_logits", discriminator)
+        self._judge_and_redraw = getattr(discriminator, "judge_and_redraw", None)
         self._margin = find_recipe(config.recipe).hinge_margin
         self.draws = bool(config.dropout) or self._margin < 1 or getattr(generator, "draws_noise", False)
         self._scaler = scaler
@@ -116,9 +117,15 @@ class Step:
         self, part: Batch, reals: Tensor, fakes: Tensor, between: Tensor | None, scale: float
     ) -> tuple[Tensor, Numbers]:
         """The whole loss with its penalties; `scale` keeps the inner gradients of fp16 from vanishing."""
-        config = self.config
+        config, redrawing = self.config, None
         # Two passes, not one: networks with batch statistics must not mix reals and fakes.
-        real_logits = self._judge(reals, part, part.noise_real)
+        if self._judge_and_redraw is None:
+            real_logits = self._judge(reals, part, part.noise_real)
+        else:
+            seen = self._seen(reals, part, part.noise_real)
+            with self.autocast():
+                real_logits, redrawing = self._judge_and_redraw(seen, part.labels, part.seed)
+            real_logits = real_logits.float()
         fake_logits = self._judge(fakes, part, part.noise_fake)
         smoothing = config.label_smoothing or 0.0
         loss = discriminator_loss(config.objective, real_logits, fake_logits, smoothing, self._margin)
@@ -135,10 +142,8 @@ class Step:
             loss = loss + config.gp_weight * numbers["gp"]
         if config.drift:
             loss = loss + config.drift * drift_penalty(real_logits)
-        auxiliary = getattr(self.discriminator, "auxiliary_loss", None)
-        if auxiliary is not None:
-            with self.autocast():
-                numbers["loss_auxiliary"] = auxiliary(part.reals, part.seed).float()
+        if redrawing is not None:
+            numbers["loss_auxiliary"] = redrawing.float()
             loss = loss + numbers["loss_auxiliary"]
         return loss, numbers
 
@@ -154,14 +159,19 @@ class Step:
 
     def _judge(self, images: Tensor, part: Batch, noise: Tensor | None) -> Tensor:
         """The logits float32 [N], or [N, P] of P patches, of `images` augmented and noised as the position says."""
-        if part.augmentation is not None:
-            images = apply_augmentation(images, part.augmentation)
-        if noise is not None:
-            images = images + self.noise_scale * noise
+        images = self._seen(images, part, noise)
         # the networks alone run in the engine's precision: half of it would move pixels to the wrong places
         with self.autocast():
             logits: Tensor = self._logits(images, part.labels)
         return logits.float()
+
+    def _seen(self, images: Tensor, part: Batch, noise: Tensor | None) -> Tensor:
+        """`images` as the discriminator sees them: augmented, with noise."""
+        if part.augmentation is not None:
+            images = apply_augmentation(images, part.augmentation)
+        if noise is not None:
+            images = images + self.noise_scale * noise
+        return images
 
     def _fakes(self, part: Batch) -> Tensor:
         with torch.no_grad():

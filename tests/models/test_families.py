@@ -78,8 +78,8 @@ def test_every_parameter_gets_a_gradient(family, num_classes):
     labels = torch.tensor([0, 1, 2, 1]) if num_classes else None
     images = generator(latents(4), labels)
     loss = discriminator(images, labels).square().sum()
-    if hasattr(discriminator, "auxiliary_loss"):
-        loss = loss + discriminator.auxiliary_loss(torch.rand(4, 3, 32, 32), 0)
+    if hasattr(discriminator, "judge_and_redraw"):
+        loss = loss + discriminator.judge_and_redraw(torch.rand(4, 3, 32, 32), labels, 0)[1]
     loss.backward()
     for module in (generator, discriminator):
         for name, parameter in module.named_parameters():
@@ -251,7 +251,9 @@ def test_fastgan_redraws_the_quadrant_that_the_draw_names():
     _, discriminator = build("fastgan")
     discriminator.eval()
     reals = torch.rand(2, 3, 32, 32)
-    losses = [discriminator.auxiliary_loss(reals, draw).item() for draw in range(5)]
+    judged = [discriminator.judge_and_redraw(reals, None, draw) for draw in range(5)]
+    assert all(torch.equal(logits, discriminator.patch_logits(reals)) for logits, _ in judged)
+    losses = [float(loss.detach()) for _, loss in judged]
     assert losses[0] == losses[4]
     assert len(set(losses)) == 4
 
@@ -266,7 +268,7 @@ def test_fastgan_judges_patches_whose_mean_is_the_logit():
     discriminator.train()(images, labels)
     for _ in range(20):
         embedding = discriminator.project.embed.weight
-    assert float(torch.linalg.matrix_norm(embedding, 2)) == pytest.approx(1, abs=0.05)
+    assert float(torch.linalg.matrix_norm(embedding.detach(), 2)) == pytest.approx(1, abs=0.05)
 
 
 def test_fastgan_noise_is_for_training_only():
