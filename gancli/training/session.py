@@ -106,14 +106,10 @@ def open_session(
     )
     if beginning is not None:
         beginning.check(data.facts)
-    config = resolve(options, data.facts)
-    if beginning is not None:
-        config = beginning.config(config)
-    elif like is not None and before is not None and before.begun_from is not None:
-        flag = "--grow-from" if before.grown else "--init-from"
-        raise ConfigError(
-            f"--config '{clean(like)}' began from the weights of {clean(before.begun_from)}. Give these with {flag}."
-        )
+        config = beginning.config(resolve(options, data.facts))
+    else:
+        _check_repeat(like, before)
+        config = resolve(options, data.facts)
     existing = _existing(resume or out, config)
     if existing is not None:
         return _continued(existing, config, data, force_data, say)
@@ -146,6 +142,15 @@ def _before(resume: Path | None, like: Path | None) -> TrainConfig | None:
     if not (resume / "config.json").is_file():
         raise CheckpointError(f"--resume '{clean(resume)}' is not a run. Name a folder that 'gan train' made.")
     return RunFolder(resume).config()
+
+
+def _check_repeat(like: Path | None, before: TrainConfig | None) -> None:
+    """A run that began from weights cannot be repeated without them."""
+    if like is not None and before is not None and before.begun_from is not None:
+        flag = "--grow-from" if before.grown else "--init-from"
+        raise ConfigError(
+            f"--config '{clean(like)}' began from the weights of {clean(before.begun_from)}. Give these with {flag}."
+        )
 
 
 def _check_early(options: TrainOptions) -> None:
