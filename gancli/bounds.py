@@ -56,14 +56,18 @@ def check_bounds(config: TrainConfig) -> None:
     if not all(0 <= b < 1 for b in config.betas):
         raise ConfigError(f"--betas {clean(config.betas)}: two numbers from 0 up to, not including, 1.")
     if config.is_points:
-        if config.channels != 2:
-            raise ConfigError("Points have two coordinates.")
+        if config.channels != 2 or config.grown:
+            raise ConfigError("Points have two coordinates and do not grow.")
     elif not all(8 <= s <= MAX_SIDE and base_of(s) is not None for s in config.size) or config.channels not in (
         1,
         3,
         4,
     ):
         raise ConfigError(f"Images of size {clean(config.size)} with {clean(config.channels)} channels cannot be made.")
+    elif any(side % 2**config.grown or side >> config.grown < 8 for side in config.size):
+        raise ConfigError(f"Images of size {clean(config.size)} cannot have doubled {config.grown} times.")
+    if config.num_classes and len(config.class_names) != config.num_classes:
+        raise ConfigError(f"{config.num_classes} classes and {len(config.class_names)} names of classes do not fit.")
     if not re.fullmatch(r"[1-9]\d{0,3}e?", str(config.d_every)):
         raise ConfigError(f"--d-every '{clean(config.d_every, 20)}': a number of batches (2) or of epochs (2e).")
     find_recipe(config.recipe)

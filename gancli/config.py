@@ -14,7 +14,7 @@ from gancli.errors import ConfigError
 from gancli.recipes import RECIPES, TUNABLE, Recipe, find_recipe
 from gancli.text import clean
 
-__all__ = ["DataFacts", "Engine", "TrainConfig", "TrainOptions", "resolve"]
+__all__ = ["DataFacts", "Engine", "TrainConfig", "TrainOptions", "default_number", "resolve"]
 
 FREE_TO_CHANGE = ("epochs", "kimg", "minutes", "device", "keep", "tick_kimg", "on_collapse", "tensorboard")
 
@@ -190,14 +190,8 @@ def resolve(options: TrainOptions, facts: DataFacts) -> TrainConfig:
     _check_fit(recipe, facts)
     if facts.size == (0, 0):
         _check_points(options)
-    numbers = {name: _number(options, recipe, name) for name in TUNABLE}
+    numbers = {name: _number(options, recipe, name, facts.size) for name in TUNABLE}
     numbers["batch_size"] = _batch_size(options, recipe, facts)
-    if recipe.gamma_px is not None:
-        # a squared gradient is a sum over pixels (Karras et al. 2020 scale its weight with the area as well)
-        area = facts.size[0] * facts.size[1] / recipe.gamma_px**2
-        for name in ("r1_gamma", "r2_gamma"):
-            if getattr(options, name) is None:
-                numbers[name] = round(numbers[name] * area, 6)
     if options.g_lr is not None and options.d_lr is None:
         numbers["d_lr"] = options.g_lr
     asked = (options.epochs, options.kimg, options.minutes)
@@ -240,8 +234,17 @@ def default_recipe(facts: DataFacts) -> str:
     return "toy" if facts.size == (0, 0) and "toy" in RECIPES else "compact"
 
 
-def _number(options: TrainOptions, recipe: Recipe, name: str) -> Any:
-    asked, default = getattr(options, name), getattr(recipe, name)
+def default_number(recipe: Recipe, name: str, size: tuple[int, int]) -> Any:
+    """What `recipe` takes for `name` at images of `size` (width, height); None: it has no use for it."""
+    default = getattr(recipe, name)
+    if name in ("r1_gamma", "r2_gamma") and recipe.gamma_px is not None:
+        # a squared gradient is a sum over pixels (Karras et al. 2020 scale its weight with the area as well)
+        return round(default * size[0] * size[1] / recipe.gamma_px**2, 6)
+    return default
+
+
+def _number(options: TrainOptions, recipe: Recipe, name: str, size: tuple[int, int]) -> Any:
+    asked, default = getattr(options, name), default_number(recipe, name, size)
     if asked is None:
         return default
     if default is None and asked != default:

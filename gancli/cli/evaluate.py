@@ -111,6 +111,15 @@ def evaluate(
 
     generator = load(str(path), net=net, device=device)
     if protocol is not None or generator.config.is_points:
+        given = {"--metrics": metrics, "--compare": against, "--out": out}
+        given |= {
+            "--features": None if features == "random" else features,
+            "--data": data if protocol is None else None,
+        }
+        for flag, value in given.items():
+            if value is not None:
+                what = "2-D points" if protocol is None else f"--protocol {protocol}"
+                raise UsageError(f"{flag} has no meaning for {what}, whose figures are fixed. Leave it out.")
         output.answer(_protocol(generator, protocol, data, count, output))
         return
     evaluator = _Evaluator(generator, data, chosen, features, inception, count, output)

@@ -12,7 +12,7 @@ import typer
 from gancli.cli.inputs import RUN, input_path, is_raw_set, is_run, is_training_set
 from gancli.cli.options import ForceOption, JsonOption, OutOption, QuietOption, VerboseOption
 from gancli.cli.output import Output
-from gancli.errors import DataError, GanError
+from gancli.errors import DataError, GanError, UsageError
 from gancli.files import free_path, read_json_lines
 from gancli.text import clean
 
@@ -36,6 +36,10 @@ def info(
 ) -> None:
     """Describe what is at PATH."""
     output = Output(json=json_, quiet=quiet, verbose=verbose)
+    if augment is None:
+        for flag, is_given in (("--size", size is not None), ("--out", out is not None), ("--force", force)):
+            if is_given:
+                raise UsageError(f"{flag} is for the sheet of --augment. Leave it out, or add --augment.")
     spec = input_path(path, RUN, output)
     assert spec is not None
     if augment is not None:
@@ -151,7 +155,6 @@ def _checkpoint(path: Path) -> dict[str, Any]:
 def _sheet(spec: str, policy: str, size: str | None, out: Path | None, force: bool, output: Output) -> Path:
     from gancli.data.augment import POLICIES
     from gancli.data.dataset import open_training_set
-    from gancli.errors import UsageError
     from gancli.images import write_png
     from gancli.render.augmented import augmentation_sheet, sheet_of_run
 
@@ -160,7 +163,7 @@ def _sheet(spec: str, policy: str, size: str | None, out: Path | None, force: bo
     if out is not None and out.exists() and not force:
         raise GanError(f"'{clean(out)}' is there already. Name another file with -o, or replace it with --force.")
     path = Path(spec)
-    if path.is_dir() and is_run(path):
+    if path.suffix == ".pt" or (path.is_dir() and is_run(path)):
         if size is not None:
             raise UsageError("--size: a run has its own. Leave it out, or name the data instead of the run.")
         sheet, note = sheet_of_run(path, policy)

@@ -112,7 +112,10 @@ def _sample(shard: Path, image: tuple[str, int, int], beside: dict[str, str]) ->
         facts = found if isinstance(found, dict) else {}
     except ValueError:
         pass
-    label = beside.get(".cls") or facts.get("label")
+    named = facts.get("label")
+    # a name says more than the number of a class
+    is_name = isinstance(named, str) and not named.strip().isdigit()
+    label = named if is_name else beside.get(".cls") or named
     return Sample(
         entry=Entry(f"{shard.name}/{name}", (offset, size), functools.partial(_read, shard, offset, size)),
         label="" if label is None else clean(label, 80).strip(),

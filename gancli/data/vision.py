@@ -61,7 +61,8 @@ def open_vision_set(
             if not (root / _TRACES[name]).exists():
                 continue
             raise DataError(
-                f"torchvision's {name} in '{clean(root)}' is damaged or not whole ({clean(error, 120)}). Fetch it anew."
+                f"torchvision's {name} in '{clean(root)}' is damaged or not whole "
+                f"({clean(error, 120) or type(error).__name__}). Fetch it anew."
             ) from error
         if len(pixels) != len(labels) or (len(labels) and not 0 <= labels.min() <= labels.max() < len(classes)):
             raise DataError(

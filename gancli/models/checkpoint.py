@@ -127,6 +127,9 @@ def _validate(path: Path, content: Any) -> Checkpoint:
     for name in _STATES:
         if not isinstance(content[name], dict):
             raise CheckpointError(f"'{clean(path)}': its {name} is not a table.")
+    for name in ("generator", "generator_ema", "discriminator"):
+        if not all(isinstance(value, torch.Tensor) for value in content[name].values()):
+            raise CheckpointError(f"'{clean(path)}': its {name} holds something else than tensors.")
     extra = content.get("extra", {})
     return Checkpoint(
         path=path,

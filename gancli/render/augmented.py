@@ -64,8 +64,9 @@ def sheet_of_run(run: Path, policy: str) -> tuple[npt.NDArray[np.uint8], str]:
     config = checkpoint.config
     size = None if config.is_points else f"{config.size[0]}x{config.size[1]}"
     data = open_training_set(config.data, size=size, seed=config.seed)
+    changed = "" if data.facts.fingerprint == config.fingerprint else "; the data have changed since"
     if policy != config.augment:
-        note = f"the run itself trains with --augment {config.augment}"
+        note = f"the run itself trains with --augment {config.augment}{changed}"
         return augmentation_sheet(data, policy, flip=config.flip), note
     p, note = None, "as the run trains"
     if policy == "ada":
@@ -77,4 +78,4 @@ def sheet_of_run(run: Path, policy: str) -> tuple[npt.NDArray[np.uint8], str]:
             note += ", as at the end of the rise"
         elif not now:
             note += "; in the run it has not risen from 0 yet"
-    return augmentation_sheet(data, policy, p, flip=config.flip, **augment_variant(config)), note
+    return augmentation_sheet(data, policy, p, flip=config.flip, **augment_variant(config)), note + changed

@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from gancli.config import DataFacts, Engine, TrainConfig, TrainOptions
@@ -29,6 +30,9 @@ def read_beginning(init_from: Path | None, grow_from: Path | None) -> Beginning 
     """
     if init_from is not None and grow_from is not None:
         raise UsageError("--grow-from and --init-from both say where to begin. Give one of them.")
+    for path in (init_from, grow_from):
+        if path is not None and path.suffix in (".safetensors", ".onnx"):
+            raise CheckpointError(f"'{clean(path)}' is an export, without a discriminator. Name the run it came from.")
     if init_from is not None:
         return Beginning(parent=read_checkpoint(init_from), grows=False)
     if grow_from is None:
@@ -48,7 +52,8 @@ class Beginning:
     grows: bool
 
     def options(self, options: TrainOptions) -> TrainOptions:
-        """`options` with what the networks need: recipe, size, width, latent, classes; without data, the parent's.
+        """`options` with what the networks need: recipe, size, width, latent, dropout, classes; the parent's data where
+        none were named.
 
         Raises `ConfigError` where something else was asked for.
         """
@@ -71,6 +76,7 @@ class Beginning:
             model=before.recipe,
             width=before.width,
             latent_dim=before.latent_dim,
+            dropout=before.dropout if options.dropout is None else options.dropout,
             conditional=before.num_classes > 0,
         )
 
@@ -88,13 +94,19 @@ class Beginning:
                 f"{_names(facts.class_names)}. Give one sub-folder for each of the same classes."
             )
 
-    def config(self, config: TrainConfig) -> TrainConfig:
-        """`config` of a run that begins here; it names these weights, so that a run from others is another one."""
-        return replace(config, grown=self.parent.config.grown + self.grows, begun_from=self._origin())
+    def config(self, config: TrainConfig, options: TrainOptions) -> TrainConfig:
+        """`config` of a run that begins here; it names these weights, so that a run from others is another one.
+
+        Pictures that the parent did not mirror are not mirrored now, unless `options` say so.
+        """
+        before = self.parent.config
+        flip = before.flip if options.flip is None and config.data == before.data else config.flip
+        return replace(config, flip=flip, grown=before.grown + self.grows, begun_from=self._origin())
 
     def state(self, config: TrainConfig, engine: Engine) -> State:
         """The parent's weights and running average, with untrained layers around them if it grows; optimizers and
-        position are new. Raises `CheckpointError` when the weights are not those of the parent's own config."""
+        position are new. Raises `ConfigError` where dropout would be another layer, `CheckpointError` when the weights
+        are not those of the parent's own config."""
         state = State.fresh(config, engine)
         try:
             for name in _NETWORKS:
@@ -102,6 +114,11 @@ class Beginning:
                 core = network.get_submodule("inner") if self.grows else network
                 core.load_state_dict(self.parent.states[name])
         except (RuntimeError, AttributeError) as error:
+            if bool(config.dropout) != bool(self.parent.config.dropout):
+                raise ConfigError(
+                    f"--dropout {config.dropout:g}: {self._name} has {self.parent.config.dropout:g}, and in these "
+                    "networks that is a layer more or less. Leave --dropout out."
+                ) from error
             raise CheckpointError(f"{self._name}: its networks do not fit its own config.") from error
         if self.grows:
             # the new layers begin alike in both
@@ -135,7 +152,7 @@ class Beginning:
         for name in _NETWORKS:
             for key, value in parent.states[name].items():
                 digest.update(key.encode())
-                digest.update(value.detach().cpu().contiguous().numpy())
+                digest.update(value.detach().contiguous().reshape(-1).view(torch.uint8).numpy())
         return f"{parent.config.recipe} at {parent.nimg / 1000:.1f} kimg ({digest.hexdigest()[:16]})"
 
 

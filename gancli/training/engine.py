@@ -124,8 +124,10 @@ def _is_long(config: TrainConfig, kind: str) -> bool:
 
 
 def _why_not_compiled(config: TrainConfig, device: torch.device) -> str | None:
-    if config.networks == "fastgan" or config.grown:
+    if config.networks == "fastgan":
         return f"the loss of '{config.recipe}' changes its shape from step to step"
+    if config.grown:
+        return "new layers fade in, so every step is another"
     if config.augment == "ada":
         return (
             "the low-pass filters of --augment ada would be compiled entry by entry, which takes longer than it saves"

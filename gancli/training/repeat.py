@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from gancli.config import TrainConfig, TrainOptions
+from gancli.config import TrainConfig, TrainOptions, default_number
 from gancli.data.dataset import STACKED
 from gancli.errors import CheckpointError, ConfigError, DiskError
 from gancli.models.checkpoint import read_checkpoint
@@ -67,7 +67,7 @@ def as_before(
     }
     dropped = set(follows) | (set(_LENGTHS) if asked.keys() & set(_LENGTHS) else set())
     if adapts:
-        dropped |= _follows(stored, asked)
+        dropped |= _follows(stored, asked.keys() | set(follows), _is_of_another_kind(stored, asked.get("data")))
     kept = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in before.items()
@@ -76,16 +76,29 @@ def as_before(
     return TrainOptions(**{**kept, **asked})
 
 
-def _follows(stored: TrainConfig, asked: dict[str, Any]) -> set[str]:
-    """What `stored` did not choose itself, but has from a recipe, a loss, a rate or data that change now."""
+def _is_of_another_kind(stored: TrainConfig, data: str | None) -> bool:
+    """Are these points where the run before had images, or the other way round?"""
+    return data is not None and data.startswith("toy:") != stored.is_points
+
+
+def _follows(stored: TrainConfig, changed: set[str], is_other_kind: bool) -> set[str]:
+    """What `stored` did not choose itself, but has from a recipe, a loss, a size, a rate or data that change now."""
     recipe = find_recipe(stored.recipe)
+    own = {name for name in TUNABLE if getattr(stored, name) == default_number(recipe, name, stored.size)}
+    if stored.objective != "non-saturating":
+        own.add("label_smoothing")  # without labels it was 0, whatever the recipe
     found = set()
-    if asked.keys() & {"model", "loss"}:
-        found |= {name for name in TUNABLE if getattr(stored, name) == getattr(recipe, name)}
-    if "model" in asked and stored.objective == recipe.objective:
+    if is_other_kind:  # points and images have no recipe in common but vanilla, and no size
+        changed = changed | {"model"}
+        found |= {"model", "size", "flip", "conditional", "stacked"}
+    if changed & {"model", "loss"}:
+        found |= own
+    if "size" in changed:
+        found |= own & {"r1_gamma", "r2_gamma"}
+    if "model" in changed and stored.objective == recipe.objective:
         found.add("loss")
-    if asked.keys() & {"model", "data"} and stored.batch_size == min(recipe.batch_size, stored.num_images):
+    if changed & {"model", "data"} and stored.batch_size == min(recipe.batch_size, stored.num_images):
         found.add("batch_size")
-    if "g_lr" in asked:
+    if "g_lr" in changed:
         found.add("d_lr")
     return found

@@ -14,7 +14,7 @@ from gancli.models.checkpoint import Checkpoint
 from gancli.models.devices import pick_device
 from gancli.recipes import find_recipe
 from gancli.text import clean
-from gancli.training.beginning import read_beginning
+from gancli.training.beginning import Beginning, read_beginning
 from gancli.training.board import need_tensorboard
 from gancli.training.choosing import choose_engine
 from gancli.training.engine import check_precision
@@ -91,8 +91,9 @@ def open_session(
     does not fit.
     """
     before = _before(resume, like)
-    if resume is not None and init_from is not None:
-        raise UsageError("--resume continues a run, --init-from begins one. Give one of them.")
+    if resume is not None and (init_from is not None or grow_from is not None):
+        flag = "--init-from" if grow_from is None else "--grow-from"
+        raise UsageError(f"--resume continues a run, {flag} begins one. Give one of them.")
     beginning = read_beginning(init_from, grow_from)
     if before is not None:
         follows = ("size",) if grow_from is not None else ()
@@ -106,13 +107,13 @@ def open_session(
     )
     if beginning is not None:
         beginning.check(data.facts)
-        config = beginning.config(resolve(options, data.facts))
+        config = beginning.config(resolve(options, data.facts), options)
     else:
         _check_repeat(like, before)
         config = resolve(options, data.facts)
     existing = _existing(resume or out, config)
     if existing is not None:
-        return _continued(existing, config, data, force_data, say)
+        return _continued(existing, config, data, force_data, say, beginning)
     run = RunFolder(out or free_path(RUNS / run_name(config)))
     say("measuring this machine")
     engine = choose_engine(config, data, say)
@@ -147,10 +148,14 @@ def _before(resume: Path | None, like: Path | None) -> TrainConfig | None:
 def _check_repeat(like: Path | None, before: TrainConfig | None) -> None:
     """A run that began from weights cannot be repeated without them."""
     if like is not None and before is not None and before.begun_from is not None:
-        flag = "--grow-from" if before.grown else "--init-from"
         raise ConfigError(
-            f"--config '{clean(like)}' began from the weights of {clean(before.begun_from)}. Give these with {flag}."
+            f"--config '{clean(like)}' began from the weights of {clean(before.begun_from)}. Give these with "
+            f"{_parent_flag(before)}."
         )
+
+
+def _parent_flag(config: TrainConfig) -> str:
+    return "--grow-from or --init-from" if config.grown else "--init-from"
 
 
 def _check_early(options: TrainOptions) -> None:
@@ -173,7 +178,9 @@ def _existing(folder: Path | None, config: TrainConfig) -> RunFolder | None:
     return None
 
 
-def _continued(run: RunFolder, config: TrainConfig, data: TrainingSet, force_data: bool, say: Say) -> Session:
+def _continued(
+    run: RunFolder, config: TrainConfig, data: TrainingSet, force_data: bool, say: Say, beginning: Beginning | None
+) -> Session:
     stored = run.config()
     if config.begun_from is None:
         config = replace(config, grown=stored.grown, begun_from=stored.begun_from)
@@ -193,8 +200,16 @@ def _continued(run: RunFolder, config: TrainConfig, data: TrainingSet, force_dat
         notes.append(f"going on from the checkpoint before, at {checkpoint.nimg / 1000:.1f} kimg")
     elif checkpoint is None and notes:
         raise CheckpointError(f"No checkpoint of '{clean(run.path)}' can be read. {' '.join(notes)}")
+    initial = None
     if checkpoint is not None:
         checkpoint = replace(checkpoint, config=config)
+    elif beginning is not None:
+        initial = beginning.state(config, engine)
+    elif config.begun_from is not None:
+        raise CheckpointError(
+            f"The run '{clean(run.path)}' ended before its first checkpoint. Give {_parent_flag(config)} once more: it "
+            f"began from the weights of {clean(config.begun_from)}."
+        )
     finished = checkpoint is not None and is_finished(config, checkpoint)
     nimg = checkpoint.nimg if checkpoint else 0
     seconds = float(checkpoint.extra.get("seconds", 0.0)) if checkpoint else 0.0
@@ -208,6 +223,7 @@ def _continued(run: RunFolder, config: TrainConfig, data: TrainingSet, force_dat
         is_new=False,
         finished=finished,
         notes=notes,
+        initial=initial,
     )
 
 

@@ -162,3 +162,12 @@ def test_a_damaged_torchvision_set_is_named_and_not_called_missing(tmp_path: Pat
     (tmp_path / "cifar-10-batches-py").mkdir()
     with pytest.raises(DataError, match="damaged or not whole"):
         open_training_set(f"torchvision:CIFAR10@{tmp_path}")
+
+
+def test_the_name_of_a_class_says_more_than_its_number(pictures: list[bytes], tmp_path: Path) -> None:
+    members = {}
+    for number, label in enumerate(("elk", "owl", "elk", "7")):
+        members |= {f"{number}.png": pictures[number], f"{number}.cls": str(number % 2).encode()}
+        members[f"{number}.json"] = json.dumps({"label": label}).encode()
+    write_shard(tmp_path / "set.tar", members)
+    assert open_training_set(str(tmp_path / "set.tar"), size="16").facts.class_names == ("1", "elk", "owl")

@@ -109,6 +109,16 @@ def test_a_toy_is_measured_by_the_pacgan_protocol(gan, ring: Path) -> None:
     assert 0 <= answer["high_quality"]["low"] <= answer["high_quality"]["high"] <= 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("--metrics", "kid"), ("--features", "inception"), ("--compare", "x"), ("--data", "toy:grid"), ("-o", "x.png")],
+    ids=str,
+)
+def test_points_have_fixed_figures_and_refuse_what_would_be_ignored(gan, ring: Path, words: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match="has no meaning for 2-D points"):
+        gan("evaluate", ring, *words)
+
+
 def test_the_arcs_are_counted_with_intervals(gan, make_run) -> None:
     run = make_run("vanilla", size=(0, 0), channels=2, data="toy:arcs")
     answer = json.loads(gan("evaluate", run, "-n", 300))

@@ -63,8 +63,10 @@ def test_the_sheet_of_a_run_is_of_its_size_its_flip_and_its_chance(gan: Gan, pho
     assert np.array_equal(sheets["none"][:, :-pitch], sheets["none"][:, pitch:])  # every draw is the real itself
     assert not np.array_equal(sheets["ada"][:, :-pitch], sheets["ada"][:, pitch:])
     assert not np.array_equal(sheets["ada"], sheets["photo"])
-    with pytest.raises(UsageError, match="--size"):
-        gan("info", run, "--augment", "ada", "--size", 32)
+    assert Path(gan("info", Path(run) / "last.pt", "--augment", "photo", "-o", "of-a-checkpoint.png")).is_file()
+    for words in (("--augment", "ada", "--size", 32), ("--size", 32), ("-o", "x.png"), ("--force",)):
+        with pytest.raises(UsageError, match=r"--size|--out|--force"):
+            gan("info", run, *words)
 
 
 def test_sample_writes_one_file_a_seed_and_a_grid_beside_the_run(gan: Gan, run: Path) -> None:

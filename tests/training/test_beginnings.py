@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gancli.config import TrainOptions
-from gancli.errors import ConfigError, UsageError
+from gancli.config import TrainConfig, TrainOptions
+from gancli.errors import CheckpointError, ConfigError, UsageError
 from gancli.models.checkpoint import read_checkpoint
 from gancli.models.load import load_generator
 from gancli.training.beginning import read_beginning
@@ -149,9 +149,9 @@ def test_fine_tuning_begins_with_the_weights_and_a_new_position(
     parent: tuple[TrainOptions, Path], tmp_path: Path
 ) -> None:
     options, before = parent
-    short = TrainOptions(data="demo:emoji", kimg=0.032, batch_size=8, device="cpu", precision="fp32", compile="off")
+    short = TrainOptions(data=options.data, kimg=0.032, batch_size=8, device="cpu", precision="fp32", compile="off")
     child = tmp_path / "child"
-    session = open_session(replace(short, data=options.data, augment="none"), out=child, init_from=before)
+    session = open_session(replace(short, augment="none"), out=child, init_from=before)
     config = session.config
     assert (config.recipe, config.size, config.width, config.latent_dim) == ("wgan-gp", (16, 16), 8, 8)
     assert config.begun_from is not None
@@ -262,3 +262,70 @@ def test_points_are_fine_tuned_too(tmp_path: Path) -> None:
         open_session(replace(few, data="demo:landscapes"), out=tmp_path / "x", init_from=tmp_path / "ring")
     with pytest.raises(ConfigError, match="have no size"):
         open_session(replace(few, data=None), out=tmp_path / "x", grow_from=tmp_path / "ring")
+
+
+@pytest.mark.parametrize("flag", ["init_from", "grow_from"])
+def test_a_run_that_ended_before_its_first_checkpoint_begins_again_from_the_weights(
+    parent: tuple[TrainOptions, Path], tmp_path: Path, flag: str
+) -> None:
+    options, before = parent
+    asked = replace(options, size=None, kimg=0.016)
+    session = open_session(asked, out=tmp_path / "child", **{flag: before})  # type: ignore[arg-type]
+    session.run.create(session.config, session.engine, session.data.card)
+    for where in ({"out": tmp_path / "child"}, {"resume": tmp_path / "child"}):
+        again = replace(options, size="32" if flag == "grow_from" else "16") if "out" in where else TrainOptions()
+        with pytest.raises(CheckpointError, match="before its first checkpoint"):
+            open_session(again, **where)
+    list(open_session(asked, out=tmp_path / "child", **{flag: before}).ticks())  # type: ignore[arg-type]
+    list(open_session(asked, out=tmp_path / "whole", **{flag: before}).ticks())  # type: ignore[arg-type]
+    again, whole = (read_checkpoint(tmp_path / name / "last.pt").states["generator"] for name in ("child", "whole"))
+    assert all(torch.equal(again[key], value) for key, value in whole.items())
+
+
+@pytest.mark.parametrize("flag", ["init_from", "grow_from"])
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_dropout_is_taken_over_and_where_it_cannot_change_it_is_named(
+    photo_folder: Path, tmp_path: Path, dropout: float, flag: str
+) -> None:
+    few = TrainOptions(data=str(photo_folder), batch_size=8, kimg=0.008, device="cpu", precision="fp32", compile="off")
+    options = replace(few, model="dcgan", size="16", width=8, latent_dim=8, dropout=dropout, flip=False)
+    list(open_session(options, out=tmp_path / "parent").ticks())
+    session = open_session(few, out=tmp_path / "child", **{flag: tmp_path / "parent"})  # type: ignore[arg-type]
+    assert (session.config.dropout, session.config.flip) == (dropout, False)
+    list(session.ticks())
+    other = replace(few, dropout=0.3 if not dropout else 0.0)
+    with pytest.raises(ConfigError, match="--dropout"):
+        open_session(other, out=tmp_path / "x", **{flag: tmp_path / "parent"})  # type: ignore[arg-type]
+    other = replace(few, flip=True)
+    assert open_session(other, out=tmp_path / "y", **{flag: tmp_path / "parent"}).config.flip  # type: ignore[arg-type]
+
+
+def test_an_export_is_nothing_to_begin_from(parent: tuple[TrainOptions, Path], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="is an export"):
+        open_session(parent[0], out=tmp_path / "x", init_from=tmp_path / "model.safetensors")
+    with pytest.raises(UsageError, match="--grow-from begins one"):
+        open_session(TrainOptions(), resume=parent[1], grow_from=parent[1])
+
+
+def test_weights_of_any_kind_of_number_are_named_by_their_bytes(
+    parent: tuple[TrainOptions, Path], tmp_path: Path
+) -> None:
+    content = torch.load(parent[1] / "last.pt", weights_only=True)
+    content["generator"] = {name: value.bfloat16() for name, value in content["generator"].items()}
+    torch.save(content, tmp_path / "half.pt")
+    beginning = read_beginning(tmp_path / "half.pt", None)
+    assert beginning is not None
+    assert beginning.config(parent_config(parent[1]), parent[0]).begun_from is not None
+    content["generator"]["dense.weight"] = 1.5
+    torch.save(content, tmp_path / "odd.pt")
+    with pytest.raises(CheckpointError, match="something else than tensors"):
+        read_beginning(tmp_path / "odd.pt", None)
+    content = torch.load(parent[1] / "last.pt", weights_only=True)
+    content["config"]["grown"] = 3
+    torch.save(content, tmp_path / "grown.pt")
+    with pytest.raises(CheckpointError, match="cannot have doubled 3 times"):
+        read_beginning(tmp_path / "grown.pt", None)
+
+
+def parent_config(run: Path) -> TrainConfig:
+    return read_checkpoint(run / "last.pt").config

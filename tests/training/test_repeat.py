@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gancli.cli.app import app
-from gancli.config import TrainConfig, TrainOptions
+from gancli.config import DataFacts, TrainConfig, TrainOptions, resolve
 from gancli.errors import CheckpointError, ConfigError, MissingExtraError, UsageError
 from gancli.training.repeat import as_before, read_config
 from gancli.training.session import open_session
@@ -132,3 +132,44 @@ def test_tensorboard_shows_what_the_log_says(before: Path, tmp_path: Path) -> No
     assert [event.value for event in shown] == pytest.approx([row["loss_d"] for row in rows], rel=1e-6)
     assert {"samples/fixed", "samples/fresh"} <= set(events.Tags()["images"])
     assert events.Images("samples/fixed")[-1].step == 64
+
+
+def test_numbers_that_go_with_the_area_follow_the_size_and_the_recipe(photo_folder: Path, tmp_path: Path) -> None:
+    few = TrainOptions(data=str(photo_folder), size="16", width=8, latent_dim=8, batch_size=8, kimg=0.016)
+    few = replace(few, device="cpu", precision="fp32", compile="off")
+    list(open_session(few, out=tmp_path / "run").ticks())
+    config = stored(tmp_path / "run")
+    assert (config.recipe, config.r1_gamma) == ("compact", 0.03125)
+
+    def again(where: dict[str, Path] | None = None, **changed: object) -> TrainConfig:
+        asked = TrainOptions(**changed)  # type: ignore[arg-type]
+        name = f"run{len(list(tmp_path.iterdir()))}"
+        session = open_session(asked, like=tmp_path / "run", out=tmp_path / name, **(where or {}))  # type: ignore[arg-type]
+        (tmp_path / name).mkdir()
+        return session.config
+
+    assert again(size="32").r1_gamma == again({"grow_from": tmp_path / "run"}).r1_gamma == 0.125
+    assert again(model="dcgan").r1_gamma is None
+    assert again(model="vanilla").r1_gamma == 0.0
+    assert again(r1_gamma=0.5).r2_gamma == 0.03125
+    mine = open_session(replace(few, r1_gamma=0.7), out=tmp_path / "mine")
+    list(mine.ticks())
+    assert open_session(TrainOptions(size="32"), like=tmp_path / "mine", out=tmp_path / "z").config.r1_gamma == 0.7
+
+
+def test_points_like_images_take_no_size_and_no_recipe_from_them(before: Path, tmp_path: Path) -> None:
+    config = open_session(TrainOptions(data="toy:grid", kimg=1.0), like=before, out=tmp_path / "points").config
+    assert (config.recipe, config.seed, config.size) == ("toy", 5, (0, 0))
+    ring = tmp_path / "ring"
+    list(open_session(TrainOptions(data="toy:ring", kimg=1.0, device="cpu", compile="off"), out=ring).ticks())
+    config = open_session(TrainOptions(data=stored(before).data, kimg=0.016), like=ring, out=tmp_path / "images").config
+    assert config.recipe == "compact"
+
+
+def test_labels_are_smoothed_again_when_the_loss_has_some_again(photo_folder: Path) -> None:
+    stored = resolve(TrainOptions(model="vanilla", loss="hinge"), FACTS)
+    asked = as_before(TrainOptions(loss="non-saturating"), stored, adapts=True)
+    assert resolve(asked, FACTS).label_smoothing == 0.1
+
+
+FACTS = DataFacts(spec="x", fingerprint="0", size=(16, 16), channels=3, num_images=60, num_held_out=0)
