@@ -86,5 +86,6 @@ def test_the_notebook_runs_and_a_second_run_of_it_goes_on(tmp_path: Path, surrou
         rows = (tmp_path / "gan-runs" / "run" / "log.jsonl").read_text().splitlines()
         nimg.append(json.loads(rows[-1])["nimg"])
         assert (tmp_path / "gan-runs" / "walk.gif").is_file()
-        assert len(list((tmp_path / "gan-runs" / "pictures").glob("seed*.png"))) == 36
+        # each time into a folder of its own beside the run
+        assert len(list((tmp_path / "gan-runs").glob("*/seed*.png"))) == 36 * len(nimg)
     assert nimg == [128, 256]
