@@ -142,7 +142,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "on_collapse": ("warn", "stop", "rollback"),
     "augment": (None, "none", "light", "photo", "diffaugment", "ada"),
     "lr_schedule": ("constant", "linear", "cosine", "burn-in", "fish"),
-    "gamma_schedule": ("constant", "cosine", "burn-in", "anneal"),
+    "gamma_schedule": ("constant", "burn-in", "anneal"),
     "objective": ("non-saturating", "wasserstein", "hinge", "least-squares", "relativistic"),
     "tensorboard": (False, True),
     "flip": (False, True),

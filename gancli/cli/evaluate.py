@@ -111,15 +111,8 @@ def evaluate(
 
     generator = load(str(path), net=net, device=device)
     if protocol is not None or generator.config.is_points:
-        given = {"--metrics": metrics, "--compare": against, "--out": out}
-        given |= {
-            "--features": None if features == "random" else features,
-            "--data": data if protocol is None else None,
-        }
-        for flag, value in given.items():
-            if value is not None:
-                what = "2-D points" if protocol is None else f"--protocol {protocol}"
-                raise UsageError(f"{flag} has no meaning for {what}, whose figures are fixed. Leave it out.")
+        own = {"--features": None if features == "random" else features, "--data": None if protocol else data}
+        _check_fixed({"--metrics": metrics, "--compare": against, "--out": out, **own}, protocol)
         output.answer(_protocol(generator, protocol, data, count, output))
         return
     evaluator = _Evaluator(generator, data, chosen, features, inception, count, output)
@@ -219,6 +212,13 @@ def _check_options(
             "network), or use kid, which has no bias at small n."
         )
     return names
+
+
+def _check_fixed(given: dict[str, object], protocol: str | None) -> None:
+    for flag, value in given.items():
+        if value is not None:
+            what = "2-D points" if protocol is None else f"--protocol {protocol}"
+            raise UsageError(f"{flag} has no meaning for {what}, whose figures are fixed. Leave it out.")
 
 
 def _protocol(

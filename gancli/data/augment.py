@@ -88,11 +88,7 @@ def draw_augmentation(
         policy = "none"
     uniform = torch.rand(num, 24, generator=generator)
     normal = torch.randn(num, 8, generator=generator)
-    draws = _Draws(uniform, normal, size, channels)
-    if policy == "ada":
-        return _ada(draws, p, colour, bool(cutout))
-    plan = POLICIES[policy](draws, p)
-    return dataclasses.replace(plan, hole=None) if cutout is False else plan
+    return POLICIES[policy](_Draws(uniform, normal, size, channels, colour, cutout), p)
 
 
 def apply_augmentation(images: Tensor, plan: AugmentPlan) -> Tensor:
@@ -118,12 +114,17 @@ def apply_augmentation(images: Tensor, plan: AugmentPlan) -> Tensor:
 
 @dataclass(frozen=True)
 class _Draws:
-    """Raw random numbers for a batch: uniform [N, 24] in [0, 1), normal [N, 8]; each column is used once."""
+    """Raw random numbers for a batch: uniform [N, 24] in [0, 1), normal [N, 8]; each column is used once.
+
+    `colour` and `cutout`: the recipe's variation, as `draw_augmentation` takes them.
+    """
 
     uniform: Tensor
     normal: Tensor
     size: tuple[int, int]
     channels: int
+    colour: float
+    cutout: bool | None
 
     def spread(self, column: int, low: float, high: float) -> Tensor:
         return low + (high - low) * self.uniform[:, column]
@@ -194,11 +195,11 @@ def _diffaugment(draws: _Draws, p: float | None) -> AugmentPlan:
         colour=colour,
         contrast=torch.where(on, draws.spread(3, 0.5, 1.5), torch.ones(draws.num)),
         shift=(shift * on[:, None]).long(),
-        hole=_holes(draws.uniform[:, 6:8], on),
+        hole=None if draws.cutout is False else _holes(draws.uniform[:, 6:8], on),
     )
 
 
-def _ada(draws: _Draws, p: float | None, colour: float = 1.0, cutout: bool = False) -> AugmentPlan:
+def _ada(draws: _Draws, p: float | None) -> AugmentPlan:
     """Karras et al. 2020, the pipe 'bgc' without its flip, which is a switch of its own; each strikes with chance p."""
     p = p or 0.0
     if p <= 0:
@@ -209,8 +210,8 @@ def _ada(draws: _Draws, p: float | None, colour: float = 1.0, cutout: bool = Fal
         affine=affine[:, :2],
         touched=moved,
         smooth=True,
-        colour=_ada_colour(draws, p * colour),
-        hole=_holes(draws.uniform[:, 20:22], draws.strikes(22, p)) if cutout else None,
+        colour=_ada_colour(draws, p * draws.colour),
+        hole=_holes(draws.uniform[:, 20:22], draws.strikes(22, p)) if draws.cutout else None,
     )
 
 

@@ -85,6 +85,7 @@ class BatchSource:
     ) -> None:
         self._rank, self._world = rank, world
         self._config = config
+        self._variant = augment_variant(config)
         self.device = device
         self._images = data.images
         self._labels = data.labels if config.num_classes else None
@@ -159,7 +160,5 @@ class BatchSource:
         if policy in (None, "none") or self._config.is_points:
             return None
         generator = stream(self._config.seed, f"{who}-augment", nimg, draw)
-        plan = draw_augmentation(
-            policy, shape[0], (shape[3], shape[2]), shape[1], generator, p, **augment_variant(self._config)
-        )
+        plan = draw_augmentation(policy, shape[0], (shape[3], shape[2]), shape[1], generator, p, **self._variant)
         return (plan if own == slice(0, shape[0]) else plan.part(own.start, own.stop)).to(self.device)

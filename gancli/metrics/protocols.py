@@ -53,12 +53,9 @@ def pacgan_figures(points: Tensor, centres: Tensor, sigma: float) -> dict[str, d
 
 def arc_figures(points: npt.NDArray[np.float32]) -> dict[str, dict[str, Any]]:
     """Of `points` [n, 2] of toy:arcs: the share on each half circle, and of those within 3 of its radius of 10."""
-    found: dict[str, dict[str, Any]] = {}
-    for name, share in arc_shares(points).items():
-        interval = wilson(share, len(points))
-        found[name] = {"value": share, "low": interval.low, "high": interval.high}
-        found[name] |= {"n_fakes": len(points), "features": "points"}
-    return found
+    shares = {name: wilson(share, len(points)) for name, share in arc_shares(points).items()}
+    shared = {"n_fakes": len(points), "features": "points"}
+    return {name: {"value": s.value, "low": s.low, "high": s.high, **shared} for name, s in shares.items()}
 
 
 def stacked_figures(stacks: Tensor, classifier: nn.Module, *, accuracy: float) -> dict[str, dict[str, Any]]:

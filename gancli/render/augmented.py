@@ -45,10 +45,8 @@ def augmentation_sheet(
     if data.facts.flip if flip is None else flip:
         turned = torch.rand(len(repeated), 1, 1, 1, generator=stream(0, "sheet-flip")) < 0.5
         repeated = torch.where(turned, repeated.flip(3), repeated)
-    width, height = data.facts.size
-    plan = draw_augmentation(
-        policy, len(repeated), (width, height), data.facts.channels, stream(0, "sheet"), p, **variant
-    )
+    facts = data.facts
+    plan = draw_augmentation(policy, len(repeated), facts.size, facts.channels, stream(0, "sheet"), p, **variant)
     augmented = apply_augmentation(repeated, plan).clamp(-1, 1)
     parts = augmented.reshape(len(rows), _COLUMNS - 1, *reals.shape[1:])
     together = torch.cat([reals[:, None], parts], dim=1).reshape(-1, *reals.shape[1:])

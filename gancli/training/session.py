@@ -91,9 +91,7 @@ def open_session(
     does not fit.
     """
     before = _before(resume, like)
-    if resume is not None and (init_from is not None or grow_from is not None):
-        flag = "--init-from" if grow_from is None else "--grow-from"
-        raise UsageError(f"--resume continues a run, {flag} begins one. Give one of them.")
+    _check_beginnings(resume, init_from, grow_from)
     beginning = read_beginning(init_from, grow_from)
     if before is not None:
         follows = ("size",) if grow_from is not None else ()
@@ -143,6 +141,12 @@ def _before(resume: Path | None, like: Path | None) -> TrainConfig | None:
     if not (resume / "config.json").is_file():
         raise CheckpointError(f"--resume '{clean(resume)}' is not a run. Name a folder that 'gan train' made.")
     return RunFolder(resume).config()
+
+
+def _check_beginnings(resume: Path | None, init_from: Path | None, grow_from: Path | None) -> None:
+    if resume is not None and (init_from is not None or grow_from is not None):
+        flag = "--init-from" if grow_from is None else "--grow-from"
+        raise UsageError(f"--resume continues a run, {flag} begins one. Give one of them.")
 
 
 def _check_repeat(like: Path | None, before: TrainConfig | None) -> None:
