@@ -42,6 +42,7 @@ Measures = dict[str, float | list[int] | None]
 Sampler = Callable[[int, str], Tensor]
 Logits = Callable[[Tensor], Tensor]
 Pairs = Callable[[int], tuple[Tensor, Tensor]]
+Undecided = Callable[[Tensor, Tensor], Tensor | float]
 
 _NUDGE = 0.25  # distance of a nudged latent, in mean distances of two independent ones
 _NUM_PAIRS = 32
@@ -111,7 +112,13 @@ class HealthMonitor:
             self._before = torch.tensor(counts)
 
     @torch.no_grad()
-    def measure(self, sample: Sampler, discriminator: Logits | None = None, pairs: Pairs | None = None) -> Measures:
+    def measure(
+        self,
+        sample: Sampler,
+        discriminator: Logits | None = None,
+        pairs: Pairs | None = None,
+        undecided: Undecided | None = None,
+    ) -> Measures:
         """The measures of this tick. `finite` below 1 means the networks give no numbers; the rest is then None."""
         fakes = sample(self.num_fakes, "ema").to(self.device).float()
         raw = sample(max(64, self.num_fakes // 4), "raw").to(self.device).float()
@@ -131,7 +138,8 @@ class HealthMonitor:
         if discriminator is not None:
             train, held_out = self._as_input(self._train), self._held_out
             unseen = None if held_out is None else discriminator(self._as_input(held_out))
-            measures |= discriminator_measures(discriminator(train), unseen, discriminator(fakes[: len(train)]))
+            invented = discriminator(fakes[: len(train)])
+            measures |= discriminator_measures(discriminator(train), unseen, invented, undecided)
         return {
             name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in measures.items()
@@ -243,23 +251,29 @@ class HealthMonitor:
         return images.float() if self.is_points else to_float(images)
 
 
-def discriminator_measures(train: Tensor, held_out: Tensor | None, fakes: Tensor) -> Measures:
+def discriminator_measures(
+    train: Tensor, held_out: Tensor | None, fakes: Tensor, undecided: Undecided | None = None
+) -> Measures:
     """What the discriminator thinks of pictures it trains on, of held-out ones and of fakes; logits [n] each.
+
+    `undecided` gives, from those of real and of fake pictures, the logit that takes a picture for neither; None: 0.
 
     Returns:
         d_train and d_held_out (mean logits); d_gap, the r_v of Karras et al. 2020: how far held-out pictures are
         taken for fakes (0 not at all, 1 entirely), over the spread of the logits where that is larger; d_gap_error,
         its standard error, larger for a handful of pictures, whose spread is hardly known; d_sign, the mean sign on
-        training pictures (ADA's r_t); d_order, how surely reals rank above fakes (0 by chance, 1 always).
+        training pictures, about the undecided logit (ADA's r_t); d_order, how surely reals rank above fakes (0 by
+        chance, 1 always).
     """
     train, fakes = train.double().flatten().cpu(), fakes.double().flatten().cpu()
+    middle = 0.0 if undecided is None else undecided(train, fakes)
     above = torch.sign(train[:, None] - fakes[None, :]).mean()
     measures: Measures = {
         "d_train": float(train.mean()),
         "d_held_out": None,
         "d_gap": None,
         "d_gap_error": None,
-        "d_sign": float(torch.sign(train).mean()),
+        "d_sign": float(torch.sign(train - middle).mean()),
         "d_order": float(above),
     }
     if held_out is None or len(held_out) < 2 or len(train) < 2:

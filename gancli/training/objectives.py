@@ -6,7 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["discriminator_loss", "drift_penalty", "generator_loss", "gradient_penalty", "squared_gradient_norm"]
+__all__ = [
+    "discriminator_loss",
+    "drift_penalty",
+    "generator_loss",
+    "gradient_penalty",
+    "squared_gradient_norm",
+    "undecided_logit",
+]
 
 
 def discriminator_loss(
@@ -45,6 +52,14 @@ def generator_loss(objective: str, fake_logits: Tensor, real_logits: Tensor | No
     assert objective == "relativistic", objective
     assert real_logits is not None, "the relativistic pair compares with reals"
     return F.softplus(real_logits - fake_logits).mean()
+
+
+def undecided_logit(objective: str, real_logits: Tensor, fake_logits: Tensor) -> Tensor | float:
+    """The logit that takes an image neither for real nor for fake: a half between the targets of least-squares, the
+    common mean where only differences of logits mean anything, else 0."""
+    if objective in ("relativistic", "wasserstein"):
+        return 0.5 * (real_logits.mean() + fake_logits.mean())
+    return 0.5 if objective == "least-squares" else 0.0
 
 
 def _margins(logits: Tensor, least: float) -> Tensor | float:

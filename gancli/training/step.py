@@ -19,6 +19,7 @@ from gancli.training.objectives import (
     generator_loss,
     gradient_penalty,
     squared_gradient_norm,
+    undecided_logit,
 )
 
 __all__ = ["Numbers", "Step"]
@@ -181,13 +182,11 @@ class Step:
         scores = {"d_real": real_logits, "d_fake": fake_logits}
         if self.config.objective == "non-saturating":
             scores = {name: logits.sigmoid() for name, logits in scores.items()}
-        # where only differences of logits mean anything, a real is told from a fake by their common mean
-        differs = self.config.objective in ("relativistic", "wasserstein")
-        zero = 0.5 * (real_logits.mean() + fake_logits.mean()) if differs else 0.0
+        undecided = undecided_logit(self.config.objective, real_logits, fake_logits)
         return {
             **{name: value.mean() for name, value in scores.items()},
-            "sign_real": (real_logits - zero).sign().mean(),
-            "sign_fake": (fake_logits - zero).sign().mean(),
+            "sign_real": (real_logits - undecided).sign().mean(),
+            "sign_fake": (fake_logits - undecided).sign().mean(),
         }
 
     def _parts(self, batch: Batch) -> Iterator[tuple[Batch, float, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from gancli.metrics.score import score_quantiles
 from gancli.metrics.verdict import Verdict, judge
 from gancli.training.board import Board
 from gancli.training.iteration import Tally
-from gancli.training.objectives import discriminator_loss
+from gancli.training.objectives import discriminator_loss, undecided_logit
 from gancli.training.plan import memory_mb
 from gancli.training.run import RunFolder
 from gancli.training.samples import SampleWriter, fresh_fakes, run_generator
@@ -151,7 +152,8 @@ class Reporter:
 
     def _measure(self) -> Measures:
         conditional = self.config.num_classes > 0
-        return self._monitor.measure(self._sample, None if conditional else self._judge, self._pairs)
+        undecided = partial(undecided_logit, self.config.objective)
+        return self._monitor.measure(self._sample, None if conditional else self._judge, self._pairs, undecided)
 
     def _sample(self, num: int, net: str) -> Tensor:
         generator = self.state.generator_ema if net == "ema" else self.state.generator

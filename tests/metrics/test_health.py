@@ -272,6 +272,7 @@ def test_the_gap_is_the_share_of_the_way_from_training_to_fake() -> None:
     assert _number(measures, "d_gap_error") < 0.02
     assert _number(measures, "d_sign") == 1
     assert _number(measures, "d_order") == 1
+    assert _number(discriminator_measures(train, None, train, lambda real, fake: real.mean()), "d_sign") == 0
     assert discriminator_measures(train, None, train)["d_gap"] is None
 
 
