@@ -12,6 +12,7 @@ from typing import Any
 from gancli.bounds import FLAG_OF, check_bounds
 from gancli.errors import ConfigError
 from gancli.recipes import RECIPES, TUNABLE, Recipe, find_recipe
+from gancli.sizes import nearest_side
 from gancli.text import clean
 
 __all__ = ["DataFacts", "Engine", "TrainConfig", "TrainOptions", "default_number", "resolve"]
@@ -245,9 +246,9 @@ def default_number(recipe: Recipe, name: str, size: tuple[int, int]) -> Any:
 
 def _number(options: TrainOptions, recipe: Recipe, name: str, size: tuple[int, int]) -> Any:
     asked, default = getattr(options, name), default_number(recipe, name, size)
-    if asked is None:
+    if asked is None or (default is None and asked == "none"):
         return default
-    if default is None and asked != default:
+    if default is None:
         raise ConfigError(
             f"--{FLAG_OF.get(name, name.replace('_', '-'))}: the model '{recipe.name}' has no use for it. "
             "Leave it out, or choose another --model (see 'gan models')."
@@ -318,6 +319,13 @@ def _check_fit(recipe: Recipe, facts: DataFacts) -> None:
         raise ConfigError(
             f"The model '{recipe.name}' makes images, and '{facts.spec}' is 2-D points. "
             "Use 'vanilla', or leave --model out."
+        )
+    near = (0, 0) if points else tuple(map(nearest_side, facts.size))
+    if near != facts.size:
+        text = f"{near[0]}" if near[0] == near[1] else f"{near[0]}x{near[1]}"
+        raise ConfigError(
+            f"These images are {facts.size[0]}x{facts.size[1]} px, which no network here makes; the nearest that works "
+            f"is {text}. Give --size {text}."
         )
     if not points and recipe.sizes == "points":
         raise ConfigError(f"The model '{recipe.name}' makes 2-D points; for images leave --model out.")

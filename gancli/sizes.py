@@ -7,7 +7,7 @@ import re
 from gancli.errors import UsageError
 from gancli.text import clean
 
-__all__ = ["MAX_SIDE", "base_of", "parse_size", "parse_train_size"]
+__all__ = ["MAX_SIDE", "base_of", "nearest_side", "parse_size", "parse_train_size"]
 
 MAX_SIDE = 1024
 
@@ -29,13 +29,17 @@ def parse_train_size(text: str) -> tuple[int, int]:
     size = parse_size(text)
     for side in size:
         if not 8 <= side <= MAX_SIDE or base_of(side) is None:
-            near = min(_GOOD_SIDES, key=lambda good: (abs(good - side), good))
             raise UsageError(
                 f"--size {clean(text, 40)}: no network here makes a side of {side} px; "
-                f"the nearest that works is {near}. "
+                f"the nearest that works is {nearest_side(side)}. "
                 "Each side is 4, 5, 6 or 7 times a power of two: 28, 32, 48, 64, 96, 128, 160, 192, 256 …"
             )
     return size
+
+
+def nearest_side(side: int) -> int:
+    """The side that networks can make nearest to `side` px; itself where they can."""
+    return min(_GOOD_SIDES, key=lambda good: (abs(good - side), good))
 
 
 def base_of(side: int) -> int | None:

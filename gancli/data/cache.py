@@ -28,10 +28,10 @@ import numpy.typing as npt
 from gancli.errors import DiskError
 from gancli.pool import num_cpus
 
-__all__ = ["cache_folder", "cached_array", "digests_of", "fingerprint_of"]
+__all__ = ["Digests", "cache_folder", "cached_array", "digests_of", "fingerprint_of"]
 
 _CAP_BYTES = 20 << 30
-_LAYOUT = 4  # raised when what is cached changes its meaning
+_LAYOUT = 5  # raised when what is cached changes its meaning
 _PIXELS, _DIGESTS, _FACTS = "images.u8", "digests.npy", "facts.json"
 _HASHED_AT_ONCE = 8 << 20
 _ABANDONED_S = 86400

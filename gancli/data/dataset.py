@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gancli.config import DataFacts
-from gancli.data.cache import digests_of, fingerprint_of
+from gancli.data.cache import Digests, digests_of, fingerprint_of
 from gancli.data.sources import Loaded, open_source
 from gancli.errors import DataError
 from gancli.text import clean, plural
@@ -60,7 +60,8 @@ def open_training_set(spec: str, *, size: str | None = None, seed: int = 0, stac
         from gancli.data.stacked import stack_digits
 
         images = stack_digits(loaded.images, seed, spec)
-        loaded = Loaded(spec=STACKED + loaded.spec, images=images, flip=False, card=loaded.card)
+        origins = digests_of(np.arange(len(images)))  # at every size the same triples
+        loaded = Loaded(spec=STACKED + loaded.spec, images=images, flip=False, card=loaded.card, origins=origins)
     return _split(loaded)
 
 
@@ -94,10 +95,11 @@ def _split(loaded: Loaded) -> TrainingSet:
     )
 
 
-def _held_out(loaded: Loaded, digests: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """Which rows are held out: as the manifest says; else one in sixteen (at most 1000) by the hash of the pixels.
+def _held_out(loaded: Loaded, digests: Digests) -> npt.NDArray[np.bool_]:
+    """Which rows are held out: as the manifest says; else one in sixteen (at most 1000) by a hash. Below 50 none.
 
-    Equal pixels get equal hashes, so that copies never straddle the splits. Below 50 images none is held out.
+    The hash is the same at every size, so that a grown run holds out what its parent did, and for equal pixels, so that
+    copies never straddle the splits.
     """
     held = np.zeros(len(digests), bool)
     if len(digests) < 50:
@@ -107,4 +109,13 @@ def _held_out(loaded: Loaded, digests: npt.NDArray[np.uint64]) -> npt.NDArray[np
         if 0 < held.sum() < len(digests) - 1:
             return held
         held[:] = False
-    return digests < np.uint64(min(1 / 16, 1000 / len(digests)) * 2**64)
+    hashes = digests if loaded.origins is None else _least_of_equals(loaded.origins, digests)
+    return hashes < np.uint64(min(1 / 16, 1000 / len(digests)) * 2**64)
+
+
+def _least_of_equals(origins: Digests, digests: Digests) -> Digests:
+    """`origins`, the least of them for all rows whose pixels are equal."""
+    _, kinds = np.unique(digests, return_inverse=True)
+    least = np.full(len(digests), np.iinfo(np.uint64).max, np.uint64)
+    np.minimum.at(least, kinds, origins)
+    return least[kinds]

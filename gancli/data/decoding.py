@@ -6,6 +6,8 @@ The file is written where the rows belong and read by nobody meanwhile, so that 
 from __future__ import annotations
 
 import functools
+import hashlib
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ from gancli.errors import DiskError
 from gancli.images import ImageError, fit_image, has_alpha, is_grey, read_image, to_array
 from gancli.pool import Failure, Pool, num_cpus
 
-__all__ = ["decode"]
+__all__ = ["Decoded", "decode"]
 
 _TIME_LIMIT_S = 60.0
 _SAMPLE = 32
@@ -44,17 +46,26 @@ class _Setup:
         return self.channels * self.size[1] * self.size[0]
 
 
-def decode(
-    entries: list[Entry], size: tuple[int, int], file: Path
-) -> tuple[tuple[int, ...], list[int], list[tuple[str, str]]]:
+@dataclass(frozen=True)
+class Decoded:
+    """What was written: its shape [N, C, H, W]; the entry of each row; (name, reason) of what was skipped; and a hash
+    of each row's file, which is the same at every size."""
+
+    shape: tuple[int, ...]
+    kept: list[int]
+    skipped: list[tuple[str, str]]
+    origins: list[int]
+
+
+def decode(entries: list[Entry], size: tuple[int, int], file: Path) -> Decoded:
     """Every image cropped to `size` (width, height) at the set's own channels: 1 if all are grey, 4 with alpha, else 3.
 
-    Writes uint8 `[N, C, H, W]` to `file`. Returns that shape, the entry of each row, and (name, reason) of what was
-    skipped. Raises `DiskError`.
+    Writes uint8 `[N, C, H, W]` to `file`. Raises `DiskError`.
     """
     with Pool(num_cpus(), _TIME_LIMIT_S) as pool:
         setup, failed = _look(pool, entries, size, file)
         any_color, any_alpha = not setup.asks_grey, False
+        origins: dict[int, int] = {}
         try:
             with file.open("wb") as made:
                 made.truncate(len(entries) * setup.row_bytes)
@@ -65,7 +76,7 @@ def decode(
             if isinstance(outcome, Failure):
                 failed[items[place][0]] = outcome.reason
                 continue
-            grey, see_through = outcome
+            grey, see_through, origins[items[place][0]] = outcome
             any_color |= not grey
             any_alpha |= see_through
     kept = [index for index in range(len(entries)) if index not in failed]
@@ -74,7 +85,7 @@ def decode(
         channels = 1
     _close_up(setup, kept, channels)
     skipped = [(entries[index].name, failed[index]) for index in sorted(failed)]
-    return (len(kept), channels, *setup.shape[1:]), kept, skipped
+    return Decoded((len(kept), channels, *setup.shape[1:]), kept, skipped, [origins[index] for index in kept])
 
 
 def _look(pool: Pool, entries: list[Entry], size: tuple[int, int], file: Path) -> tuple[_Setup, dict[int, str]]:
@@ -103,8 +114,8 @@ def _look_at(size: tuple[int, int], source: _Source) -> tuple[bool, bool]:
     return has_alpha(image), is_grey(image)
 
 
-def _decode_one(setup: _Setup, item: tuple[int, _Source]) -> tuple[bool, bool]:
-    """Writes one row. Is it grey (where that is asked), does anything show through?"""
+def _decode_one(setup: _Setup, item: tuple[int, _Source]) -> tuple[bool, bool, int]:
+    """Writes one row. Is it grey (where that is asked), does anything show through, and what is its file's hash?"""
     index, source = item
     image = _read(source, setup.size)
     grey = setup.asks_grey and is_grey(image)
@@ -118,7 +129,7 @@ def _decode_one(setup: _Setup, item: tuple[int, _Source]) -> tuple[bool, bool]:
         file.flush()
     except OSError as error:
         raise DiskError.from_os(error, setup.file, "decode the images into") from error
-    return grey, setup.channels == 4 and bool(pixels[3].min() < 255)
+    return grey, setup.channels == 4 and bool(pixels[3].min() < 255), _hash_of(source)
 
 
 def _read(source: _Source, size: tuple[int, int]) -> Image.Image:
@@ -126,6 +137,15 @@ def _read(source: _Source, size: tuple[int, int]) -> Image.Image:
         return read_image(source if isinstance(source, Path) else source(), near_px=max(size))
     except OSError as error:
         raise ImageError((error.strerror or "cannot be read").lower()) from error
+
+
+def _hash_of(source: _Source) -> int:
+    try:
+        with source.open("rb") if isinstance(source, Path) else io.BytesIO(source()) as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).digest()
+    except OSError as error:
+        raise ImageError((error.strerror or "cannot be read").lower()) from error
+    return int.from_bytes(digest, "little")
 
 
 @functools.lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gancli.data.cache import cached_array
+from gancli.data.cache import Digests, cached_array, digests_of
 from gancli.data.decoding import decode
 from gancli.data.folder import Entry, folder_entries, zip_entries
 from gancli.data.idx import read_idx_folder
@@ -45,7 +45,8 @@ class Loaded:
     held_out_names: frozenset[str] | None = None
     card: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0
-    digests: npt.NDArray[np.uint64] | None = None
+    digests: Digests | None = None
+    origins: Digests | None = None  # hashes that are the same at every size, for the split; None: the digests are
 
 
 def open_source(spec: str, size: str | None, seed: int) -> Loaded:
@@ -76,12 +77,14 @@ def _open_path(path: Path, size: str | None) -> Loaded:
     key = {"size": chosen, "files": [(e.name, *e.stamp) for e in entries], "place": str(path.resolve())}
 
     def build(file: Path) -> tuple[tuple[int, ...], dict[str, Any]]:
-        shape, kept, skipped = decode(entries, chosen, file)
-        return shape, {"kept": kept, "skipped": skipped}
+        made = decode(entries, chosen, file)
+        return made.shape, {"kept": made.kept, "skipped": made.skipped, "origins": made.origins}
 
     images, digests, facts = cached_array(key, build)
     names = [entries[i].name for i in facts["kept"]]
     classes = [labels_of.get(n) or (n.rsplit("/", 1)[0] if "/" in n else "") for n in names]
+    if len(set(classes)) > 1:  # what lies beside sub-folders is a class of the folder's name
+        classes = [c or (path.stem if path.is_file() else path.resolve().name) for c in classes]
     class_names = tuple(sorted(set(classes)))
     index = {c: i for i, c in enumerate(class_names)}
     return Loaded(
@@ -93,6 +96,7 @@ def _open_path(path: Path, size: str | None) -> Loaded:
         flip=flip,
         skipped=[(n, r) for n, r in facts["skipped"]],
         names=names,
+        origins=np.array(facts["origins"], np.uint64),
         held_out_names=held_out,
         card=card,
     )
@@ -104,14 +108,15 @@ def _open_shards(path: Path, shards: list[Path], size: str | None) -> Loaded:
 
     def build(file: Path) -> tuple[tuple[int, ...], dict[str, Any]]:
         samples, damaged = read_shards(shards)
-        shape, kept, skipped = decode([sample.entry for sample in samples], chosen, file)
-        used = [samples[index] for index in kept]
-        return shape, {
+        made = decode([sample.entry for sample in samples], chosen, file)
+        used = [samples[index] for index in made.kept]
+        return made.shape, {
             "names": [sample.entry.name for sample in used],
             "labels": [sample.label for sample in used],
             "held_out": [sample.entry.name for sample in used if sample.split == "held-out"],
             "licenses": dict(Counter(sample.license for sample in used)),
-            "skipped": damaged + skipped,
+            "skipped": damaged + made.skipped,
+            "origins": made.origins,
         }
 
     key = {"size": chosen, "shards": shard_stamps(shards), "place": str(path.resolve())}
@@ -127,6 +132,7 @@ def _open_shards(path: Path, shards: list[Path], size: str | None) -> Loaded:
         flip=not made.get("mirror", False),
         skipped=[(n, r) for n, r in facts["skipped"]],
         names=facts["names"],
+        origins=np.array(facts["origins"], np.uint64),
         held_out_names=frozenset(facts["held_out"]),
         card={"images": len(images), "licenses": facts["licenses"]},
     )
@@ -175,23 +181,34 @@ def _own_size(asked: dict[str, Any]) -> tuple[int, int] | None:
 def _open_idx(rest: str, size: str | None, seed: int) -> Loaded:
     folder = Path(rest).expanduser()
     pixels, labels, _ = read_idx_folder(folder)
-    own = (pixels.shape[3], pixels.shape[2])
-    chosen = parse_train_size(size) if size else own
-    if chosen != own:
-        pixels = _resize(pixels, chosen)
-    names = tuple(str(i) for i in range(int(labels.max()) + 1)) if labels is not None else ()
-    return Loaded(spec=f"idx:{folder.resolve()}", images=pixels, labels=labels, class_names=names, flip=False)
+    pixels, origins = _at_size(pixels, size)
+    names: tuple[str, ...] = ()
+    if labels is not None:  # only classes that are there: letters begin with 1, a part of a set leaves some out
+        values, labels = np.unique(labels, return_inverse=True)
+        names = tuple(map(str, values))
+    return Loaded(
+        spec=f"idx:{folder.resolve()}",
+        images=pixels,
+        labels=labels,
+        class_names=names,
+        flip=False,
+        origins=origins,
+    )
 
 
 def _open_vision(rest: str, size: str | None, seed: int) -> Loaded:
     from gancli.data.vision import open_vision_set
 
     spec, pixels, labels, names, flip = open_vision_set(rest)
+    pixels, origins = _at_size(pixels, size)
+    return Loaded(spec=spec, images=pixels, labels=labels, class_names=names, flip=flip, origins=origins)
+
+
+def _at_size(pixels: npt.NDArray[np.uint8], size: str | None) -> tuple[npt.NDArray[np.uint8], Digests | None]:
+    """`pixels` at `size`, and the hashes of those that they came from; None: they are at that size already."""
     own = (pixels.shape[3], pixels.shape[2])
     chosen = parse_train_size(size) if size else own
-    if chosen != own:
-        pixels = _resize(pixels, chosen)
-    return Loaded(spec=spec, images=pixels, labels=labels, class_names=names, flip=flip)
+    return (pixels, None) if chosen == own else (_resize(pixels, chosen), digests_of(pixels))
 
 
 def _resize(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
@@ -227,6 +244,7 @@ def _open_demo(rest: str, size: str | None, seed: int) -> Loaded:
         digests=digests,
         labels=np.array(facts["labels"], np.int64),
         class_names=KINDS,
+        origins=digests_of(np.arange(len(images))),  # at every size the same scenes
         card={"images": DEMO_SIZE, "licenses": {"CC0-1.0 (painted)": DEMO_SIZE}},
     )
 

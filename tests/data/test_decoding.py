@@ -44,8 +44,9 @@ def odd_folder(tmp_path: Path) -> Path:
 
 
 def decoded(entries: list[Entry], file: Path) -> tuple[np.ndarray[Any, Any], list[int], list[tuple[str, str]]]:
-    shape, kept, skipped = decoding.decode(entries, (24, 16), file)
-    return np.fromfile(file, np.uint8).reshape(shape), kept, skipped
+    made = decoding.decode(entries, (24, 16), file)
+    assert len(made.origins) == len(made.kept)
+    return np.fromfile(file, np.uint8).reshape(made.shape), made.kept, made.skipped
 
 
 def test_rows_and_reasons_do_not_depend_on_the_number_of_workers(
