@@ -4,6 +4,7 @@ networks twice the size."""
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from torch import nn
 from gancli.config import DataFacts, Engine, TrainConfig, TrainOptions
 from gancli.errors import CheckpointError, ConfigError, UsageError
 from gancli.models.checkpoint import Checkpoint, read_checkpoint
+from gancli.recipes import TUNABLE
 from gancli.sizes import parse_size
 from gancli.text import clean, plural
+from gancli.training.repeat import as_before
 from gancli.training.state import State
 
 __all__ = ["Beginning", "read_beginning"]
@@ -51,11 +54,12 @@ class Beginning:
     parent: Checkpoint
     grows: bool
 
-    def options(self, options: TrainOptions) -> TrainOptions:
-        """`options` with what the networks need: recipe, size, width, latent, dropout, classes; the parent's data where
-        none were named.
+    def options(self, options: TrainOptions, given: Collection[str]) -> TrainOptions:
+        """`options` with what the networks need: recipe, size, width, latent, classes; where nothing else was asked,
+        with the parent's data, its loss, and the numbers that it had been given.
 
-        Raises `ConfigError` where something else was asked for.
+        `given`: names of options that were asked for although they equal their default. Raises `ConfigError` where the
+        networks would have to be others.
         """
         before = self.parent.config
         if options.data is not None and options.data.startswith("toy:") != before.is_points:
@@ -69,15 +73,17 @@ class Beginning:
                 raise ConfigError(f"{flag} {clean(asked, 40)}: {self._name} has {known}, which stays. Leave it out.")
         if options.conditional and not before.num_classes:
             raise ConfigError(f"--conditional: {self._name} was trained without classes. Leave --conditional out.")
+        if before.num_classes and "conditional" in given and not options.conditional:
+            raise ConfigError(f"--no-conditional: {self._name} was trained with classes. Leave --no-conditional out.")
+        options = replace(options, size=self._size(options.size), model=None)
+        like = as_before(options, before, given=given, adapts=True)
         return replace(
             options,
             data=options.data or before.data,
-            size=self._size(options.size),
             model=before.recipe,
-            width=before.width,
-            latent_dim=before.latent_dim,
-            dropout=before.dropout if options.dropout is None else options.dropout,
             conditional=before.num_classes > 0,
+            loss=like.loss,
+            **{name: getattr(like, name) for name in TUNABLE},
         )
 
     def check(self, facts: DataFacts) -> None:

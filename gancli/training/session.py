@@ -97,7 +97,7 @@ def open_session(
         follows = ("size",) if grow_from is not None else ()
         options = as_before(options, before, given=given, adapts=like is not None, follows=follows)
     if beginning is not None:
-        options = beginning.options(options)
+        options = beginning.options(options, given)
     _check_early(options)
     say(f"reading {clean(options.data or '')}")
     data = open_training_set(

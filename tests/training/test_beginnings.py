@@ -11,10 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from gancli.config import TrainConfig, TrainOptions
+from gancli.config import TrainConfig, TrainOptions, default_number
 from gancli.errors import CheckpointError, ConfigError, UsageError
 from gancli.models.checkpoint import read_checkpoint
 from gancli.models.load import load_generator
+from gancli.recipes import RECIPES
 from gancli.training.beginning import read_beginning
 from gancli.training.session import open_session
 
@@ -250,6 +251,8 @@ def test_classes_are_taken_over_and_must_be_the_same(photo_folder: Path, tmp_pat
         session = open_session(replace(few, data=None), out=tmp_path / next(iter(where)), **where)
         assert session.config.num_classes == 2
         list(session.ticks())
+        with pytest.raises(ConfigError, match=r"--no-conditional: .* was trained with classes"):
+            open_session(replace(few, data=None), out=tmp_path / "x", given={"conditional"}, **where)
 
 
 def test_points_are_fine_tuned_too(tmp_path: Path) -> None:
@@ -280,6 +283,32 @@ def test_a_run_that_ended_before_its_first_checkpoint_begins_again_from_the_weig
     list(open_session(asked, out=tmp_path / "whole", **{flag: before}).ticks())  # type: ignore[arg-type]
     again, whole = (read_checkpoint(tmp_path / name / "last.pt").states["generator"] for name in ("child", "whole"))
     assert all(torch.equal(again[key], value) for key, value in whole.items())
+
+
+@pytest.mark.parametrize("flag", ["init_from", "grow_from"])
+def test_how_the_parent_was_trained_is_taken_over(photo_folder: Path, tmp_path: Path, flag: str) -> None:
+    """Its loss and the numbers that it had been given; what it had from its recipe or size follows; all can change."""
+    few = TrainOptions(kimg=0.008, device="cpu", precision="fp32", compile="off")
+    options = replace(few, data=str(photo_folder), model="sngan", size="16", width=8, loss="least-squares")
+    options = replace(options, d_lr=3e-4, d_steps=2, augment="ada", batch_size=6)
+    list(open_session(options, out=tmp_path / "parent").ticks())
+    where = {flag: tmp_path / "parent"}
+    config = open_session(few, out=tmp_path / "a", **where).config  # type: ignore[arg-type]
+    assert (config.objective, config.augment, config.batch_size) == ("least-squares", "ada", 6)
+    assert (config.d_lr, config.g_lr, config.d_steps) == (3e-4, RECIPES["sngan"].g_lr, 2)
+    asked = replace(few, loss="hinge", batch_size=8, augment="none", seed=3)
+    config = open_session(asked, out=tmp_path / "b", **where).config  # type: ignore[arg-type]
+    assert (config.objective, config.augment, config.batch_size) == ("hinge", "none", 8)
+    assert (config.seed, config.kimg) == (3, 0.008)
+
+
+def test_a_penalty_that_goes_with_the_area_grows_with_it(photo_folder: Path, tmp_path: Path) -> None:
+    few = TrainOptions(kimg=0.008, device="cpu", precision="fp32", compile="off")
+    options = replace(few, data=str(photo_folder), model="compact", size="16", width=8, batch_size=8)
+    list(open_session(options, out=tmp_path / "parent").ticks())
+    config = open_session(few, out=tmp_path / "a", grow_from=tmp_path / "parent").config
+    assert config.r1_gamma == default_number(RECIPES["compact"], "r1_gamma", (32, 32))
+    assert config.r1_gamma != default_number(RECIPES["compact"], "r1_gamma", (16, 16))
 
 
 @pytest.mark.parametrize("flag", ["init_from", "grow_from"])
