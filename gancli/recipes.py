@@ -54,7 +54,6 @@ class Recipe:
     hinge_margin: float = 1.0  # the least margin of the hinge loss, drawn up to 1 for each logit
     sizes: str = "any"  # any (b·2^n) | mlp (free) | points
     losses: tuple[str, ...] = ()
-    batch_statistics: bool = False  # does a fake's image or logit depend on its batch?
 
 
 _NON_SATURATING = ("non-saturating", "hinge", "least-squares", "relativistic")
@@ -112,7 +111,6 @@ _ALL = (
         augment="light",
         label_smoothing=0.0,
         losses=("relativistic", "non-saturating"),
-        batch_statistics=True,
         ema_halflife_kimg=5.0,
     ),
     Recipe(
@@ -152,7 +150,6 @@ _ALL = (
         label_smoothing=0.0,
         dropout=0.0,
         losses=_NON_SATURATING,
-        batch_statistics=True,
         ema_halflife_kimg=5.0,
     ),
     Recipe(
@@ -174,7 +171,6 @@ _ALL = (
         dropout=0.5,
         lr_schedule="fish",
         losses=("wasserstein",),
-        batch_statistics=False,
         ema_halflife_kimg=44.3,
     ),
     Recipe(
@@ -193,7 +189,6 @@ _ALL = (
         d_steps=5,
         gp_weight=10.0,
         losses=("wasserstein",),
-        batch_statistics=True,
         ema_halflife_kimg=200.0,
     ),
     Recipe(
@@ -215,7 +210,6 @@ _ALL = (
         lr_schedule="linear",
         label_smoothing=0.0,
         losses=_NON_SATURATING,
-        batch_statistics=True,
         ema_halflife_kimg=200.0,
     ),
     _r3gan("r3gan-s", width=96, kimg=5_000.0, batch_size=64, summary="A modern GAN without tricks, small: CPUs, 6 GB."),
@@ -239,7 +233,6 @@ _ALL = (
         hinge_margin=0.8,
         label_smoothing=0.0,
         losses=_NON_SATURATING,
-        batch_statistics=True,
         ema_halflife_kimg=5.5,
     ),
     Recipe(

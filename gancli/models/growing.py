@@ -82,13 +82,13 @@ class GrownDiscriminator(StagedDiscriminator):
         return self.inner.decide(features, labels)
 
 
-def grow(family: str, spec: NetworkSpec, smaller: Networks) -> tuple[nn.Module, nn.Module]:
+def grow(spec: NetworkSpec, smaller: Networks) -> tuple[nn.Module, nn.Module]:
     """The pair of `spec`'s size around `smaller`, a pair of half that size. Raises `ConfigError` if it cannot grow."""
     generator, discriminator = smaller
     if not isinstance(generator, StagedGenerator) or not isinstance(discriminator, StagedDiscriminator):
         raise ConfigError(
-            f"--grow-from: the networks '{family}' cannot grow. Grow a run of compact, dcgan, wgan-gp, wgan-gp-resnet, "
-            "sngan or r3gan, or train at the full size from the start."
+            "--grow-from: the networks of vanilla and of fastgan cannot grow. Grow a run of compact, dcgan, wgan-gp, "
+            "wgan-gp-resnet, sngan, r3gan-s, r3gan-m or r3gan-l, or train at the full size from the start."
         )
     width, height = spec.size[0] // 2, spec.size[1] // 2
     was_training = generator.training

@@ -59,7 +59,7 @@ def build_networks(family: str, spec: NetworkSpec) -> Networks:
     from gancli.models.growing import grow
 
     smaller = replace(spec, size=(spec.size[0] // 2, spec.size[1] // 2), grown=spec.grown - 1)
-    return Networks(*grow(family, spec, build_networks(family, smaller)))
+    return Networks(*grow(spec, build_networks(family, smaller)))
 
 
 def network_spec(config: TrainConfig) -> NetworkSpec:

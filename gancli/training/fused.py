@@ -19,7 +19,7 @@ from gancli.config import Engine, TrainConfig
 from gancli.data.batches import BatchSource
 from gancli.training.compiling import compiled
 from gancli.training.iteration import Tally
-from gancli.training.schedules import burn_in, cosine, ema_beta, gamma_factor, lr_factor
+from gancli.training.schedules import burn_in, cosine, ema_beta, fish_nimg, gamma_factor, lr_factor
 from gancli.training.state import State
 
 __all__ = ["FusedToy", "can_fuse", "toy_gradients"]
@@ -96,7 +96,7 @@ class FusedToy:
     def _numbers(self, progress: float) -> Tensor:
         """What the schedules say: lr of G and D, beta2, its correction, gamma, how much of the average stays."""
         config, state = self.config, self.state
-        factor = lr_factor(config.lr_schedule, progress, config.seed, state.nimg)
+        factor = lr_factor(config.lr_schedule, progress, config.seed, state.nimg, fish_nimg(config.num_images))
         beta2 = config.betas[1]
         if config.beta2_final is not None:
             beta2 = cosine(beta2, config.beta2_final, progress, burn_in(config.gamma_schedule))

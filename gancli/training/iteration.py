@@ -18,12 +18,11 @@ from gancli.training.adaptation import Adaptation
 from gancli.training.memory import has_batch_statistics, is_out_of_memory
 from gancli.training.ranks import ALONE, Ranks
 from gancli.training.schedules import (
-    FISH_EPOCHS,
-    FISH_NIMG,
     burn_in,
     cosine,
     ema_beta,
     fade,
+    fish_nimg,
     gamma_factor,
     halflife_factor,
     lr_factor,
@@ -230,7 +229,7 @@ class Iteration:
 
     def _schedule(self, progress: float) -> None:
         config, state, held = self.config, self.state, self._hold
-        factor = lr_factor(config.lr_schedule, self._lr_progress(progress), config.seed, state.nimg)
+        factor = lr_factor(config.lr_schedule, progress, config.seed, state.nimg, fish_nimg(config.num_images))
         beta2 = config.betas[1]
         if config.beta2_final is not None:
             beta2 = cosine(beta2, config.beta2_final, progress, burn_in(config.gamma_schedule))
@@ -255,13 +254,6 @@ class Iteration:
         if name not in self._held:
             self._held[name] = torch.zeros((), device=self.engine.device)
         return self._held[name].fill_(value)
-
-    def _lr_progress(self, progress: float) -> float:
-        """The fish stages belong to a whole run: shorter ones keep the first rates, longer ones stretch the stages."""
-        if self.config.lr_schedule != "fish":
-            return progress
-        whole = min(FISH_NIMG, FISH_EPOCHS * self.config.num_images)
-        return min(progress, self.state.nimg / whole)
 
     def _is_d_turn(self, nimg: int) -> bool:
         """Every k-th batch, or every k-th epoch; the first always."""

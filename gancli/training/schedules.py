@@ -9,20 +9,19 @@ import torch
 from gancli.data.streams import stream
 
 __all__ = [
-    "FISH_EPOCHS",
-    "FISH_NIMG",
     "burn_in",
     "cosine",
     "ema_beta",
     "fade",
+    "fish_nimg",
     "gamma_factor",
     "halflife_factor",
     "lr_factor",
 ]
 
 # The fish project's epochs as fractions of a run, and its rates relative to the first (1e-4).
-FISH_EPOCHS = 2500
-FISH_NIMG = 4_000_000  # enough for a set with which so many epochs would take for ever
+_FISH_EPOCHS = 2500
+_FISH_NIMG = 4_000_000  # enough for a set with which so many epochs would take for ever
 _FISH_STAGES = ((0.04, 1.0), (0.16, 0.5), (0.32, None), (0.44, 0.25), (1.0, 0.2))
 _FISH_RANDOM = (0.6, 0.5, 0.4, 0.3, 0.2)
 _FADE = 0.3  # Karras et al. 2018 give half of a stage to fading in
@@ -30,11 +29,12 @@ _BURN_IN = 0.2  # 20 of FFHQ-64's 100 million images
 _ANNEALED = 0.4  # points get better by what is trained after it: with 80 %, two of five grids stayed below 93 %
 
 
-def lr_factor(schedule: str, progress: float, seed: int, nimg: int) -> float:
+def lr_factor(schedule: str, progress: float, seed: int, nimg: int, whole_nimg: int | None = None) -> float:
     """The learning rate relative to the recipe's at `progress` (0..1) of the planned run.
 
     constant; linear (to 0); cosine (to 0); burn-in (along a cosine to a quarter over the first fifth, Huang 2024);
-    fish: staged, and for a while drawn anew for each batch.
+    fish: staged, and for a while drawn anew for each batch; the stages are those of a run of `whole_nimg` images, of
+    which shorter ones keep the first rates and longer ones stretch them all.
     """
     progress = min(max(progress, 0.0), 1.0)
     if schedule == "linear":
@@ -44,6 +44,8 @@ def lr_factor(schedule: str, progress: float, seed: int, nimg: int) -> float:
     if schedule == "burn-in":
         return cosine(1.0, 0.25, progress, _BURN_IN)
     if schedule == "fish":
+        if whole_nimg is not None:
+            progress = min(progress, nimg / whole_nimg)
         factor = next(value for end, value in _FISH_STAGES if progress <= end)
         if factor is None:
             pick = int(torch.randint(len(_FISH_RANDOM), (1,), generator=stream(seed, "lr", nimg)))
@@ -51,6 +53,11 @@ def lr_factor(schedule: str, progress: float, seed: int, nimg: int) -> float:
         return factor
     assert schedule == "constant", schedule
     return 1.0
+
+
+def fish_nimg(num_images: int) -> int:
+    """How many images a whole run of the fish project has on a set of `num_images`."""
+    return min(_FISH_NIMG, _FISH_EPOCHS * num_images)
 
 
 def cosine(first: float, last: float, progress: float, until: float = 1.0) -> float:

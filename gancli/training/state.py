@@ -96,9 +96,22 @@ class State:
 
     @torch.no_grad()
     def average(self, beta: float | Tensor) -> None:
-        """Moves the running average: ema = beta · ema + (1 - beta) · generator, buffers as well."""
-        ema = [t for t in self.generator_ema.state_dict().values() if t.is_floating_point()]
-        now = [t for t in self.generator.state_dict().values() if t.is_floating_point()]
+        """Moves the running average: ema = beta · ema + (1 - beta) · generator, buffers as well.
+
+        Not the unit vectors of spectral norm, which as averages would be shorter: they are the generator's.
+        """
+        ema, now, vectors, new_vectors = [], [], [], []
+        for (name, mean), value in zip(
+            self.generator_ema.state_dict().items(), self.generator.state_dict().values(), strict=True
+        ):
+            if name.endswith(("._u", "._v")):
+                vectors.append(mean)
+                new_vectors.append(value)
+            elif mean.is_floating_point():
+                ema.append(mean)
+                now.append(value)
+        if vectors:
+            torch._foreach_copy_(vectors, new_vectors)
         if isinstance(beta, float):
             torch._foreach_lerp_(ema, now, 1.0 - beta)
             return

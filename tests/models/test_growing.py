@@ -84,7 +84,7 @@ def test_how_far_it_has_faded_in_is_in_the_state():
 
 
 def test_networks_that_cannot_grow_are_named():
-    with pytest.raises(ConfigError, match="--grow-from: the networks 'mlp' cannot grow"):
+    with pytest.raises(ConfigError, match=r"the networks of vanilla and of fastgan cannot grow\. Grow .* r3gan-l"):
         grown("mlp")
     with pytest.raises(ConfigError, match="fastgan"):
         grown("fastgan")

@@ -15,6 +15,7 @@ from gancli.training.engine import make_iteration
 from gancli.training.fused import FusedToy, can_fuse, toy_gradients
 from gancli.training.iteration import Iteration
 from gancli.training.objectives import discriminator_loss, generator_loss, squared_gradient_norm
+from gancli.training.schedules import fish_nimg
 from gancli.training.state import State
 
 ENGINE = Engine(device="cpu", precision="fp32", channels_last=False)
@@ -112,6 +113,19 @@ def test_what_the_fused_step_does_not_know_runs_on_the_plain_one(ring: TrainingS
         iteration = make_iteration(config, ENGINE, State.fresh(config, ENGINE), source)
         assert isinstance(iteration, Iteration), given
         iteration.run(0.5)
+
+
+def test_the_fish_schedule_is_that_of_the_plain_step(ring: TrainingSet) -> None:
+    """Its stages belong to a whole run: this one ends in the first."""
+    config = configure(ring, lr_schedule="fish")
+    state = State.fresh(config, ENGINE)
+    runner = make_iteration(config, ENGINE, state, BatchSource(ring, config, torch.device("cpu")))
+    assert isinstance(runner, FusedToy)
+    runner.run(0.9)
+    assert state.optimizer_g.param_groups[0]["lr"] == config.g_lr
+    state.nimg = fish_nimg(config.num_images)
+    runner.run(0.9)
+    assert state.optimizer_g.param_groups[0]["lr"] == pytest.approx(0.2 * config.g_lr)
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from gancli.training.engine import make_iteration
 from gancli.training.iteration import Iteration
 from gancli.training.schedules import ema_beta, gamma_factor, halflife_factor, lr_factor
 from gancli.training.state import State
+from gancli.training.step import Step
 
 ONE_OF_EACH = sorted({recipe.networks: recipe for recipe in reversed(RECIPES.values())}.values(), key=lambda r: r.name)
 IMAGE_RECIPES = [recipe for recipe in ONE_OF_EACH if recipe.sizes != "points"]
@@ -208,6 +209,19 @@ def test_ada_rises_while_the_discriminator_is_sure_and_rides_in_the_state() -> N
     assert Adaptation(config, state).chance(0.0, state) == risen
 
 
+@pytest.mark.parametrize("loss", ["non-saturating", "hinge", "least-squares"])
+def test_ada_takes_a_discriminator_that_knows_nothing_for_undecided(loss: str) -> None:
+    """Whatever the logits of the loss's targets: about their middle, as many signs are of one kind as of the other."""
+    data = small_set()
+    config = configure(RECIPES["dcgan"], data, augment="ada", loss=loss, label_smoothing=0.0)
+    state = State.fresh(config, ENGINE)
+    step = Step(config, ENGINE, state.generator, state.discriminator)
+    middle = 0.5 if loss == "least-squares" else 0.0
+    logits = middle + torch.tensor([-0.1, 0.1, -0.2, 0.2])
+    assert step._scores(logits, logits)["sign_real"] == 0
+    assert step._scores(logits + 0.4, logits - 0.4)["sign_real"] == 1
+
+
 def test_r3gan_augments_by_its_schedule() -> None:
     config = configure(RECIPES["r3gan-s"], small_set())
     adaptation = Adaptation(config, {})
@@ -219,6 +233,20 @@ def test_r3gan_augments_by_its_schedule() -> None:
 def test_r3gan_averages_more_slowly_as_its_burn_in_goes_on() -> None:
     assert [halflife_factor("burn-in", share) for share in (0.0, 0.1, 0.2, 1.0)] == pytest.approx([0.0, 0.5, 1.0, 1.0])
     assert halflife_factor("constant", 0.0) == halflife_factor("anneal", 0.0) == 1.0
+
+
+def test_the_average_keeps_spectral_norms_unit_vectors() -> None:
+    """The mean of two unit vectors is shorter than they, and a layer divided by what it gives larger than it should be."""
+    data = small_set((64, 64))
+    config = configure(RECIPES["fastgan"], data)
+    state = State.fresh(config, ENGINE)
+    iteration = make_iteration(config, ENGINE, state, BatchSource(data, config, torch.device("cpu")))
+    for _ in range(2):
+        iteration.run(0.5)
+    now = state.generator.state_dict()
+    vectors = {name: v for name, v in state.generator_ema.state_dict().items() if name.endswith(("._u", "._v"))}
+    assert vectors
+    assert all(torch.equal(v, now[name]) for name, v in vectors.items())
 
 
 def test_a_recipe_varies_its_own_augmentation_and_no_other() -> None:
@@ -237,6 +265,12 @@ def test_r3gan_weighs_its_penalties_by_the_area() -> None:
     at = {side: configure(RECIPES["r3gan-s"], small_set((side, side))).r1_gamma for side in (16, 64, 128)}
     assert at == {16: 0.125, 64: 2.0, 128: 8.0}
     assert configure(RECIPES["r3gan-s"], small_set(), r1_gamma=0.7).r1_gamma == 0.7
+
+
+def test_none_is_no_augmentation_to_refuse() -> None:
+    """It is what a recipe of points does anyway."""
+    points = replace(small_set().facts, size=(0, 0), channels=2, spec="toy:ring")
+    assert resolve(TrainOptions(model="toy", augment="none"), points) == resolve(TrainOptions(model="toy"), points)
 
 
 @pytest.mark.parametrize(("name", "num", "nimg_of_whole"), [("sngan", 8, 2500 * 8), ("wgan-gp", 5000, 4_000_000)])
