@@ -236,7 +236,7 @@ def test_r3gan_averages_more_slowly_as_its_burn_in_goes_on() -> None:
 
 
 def test_the_average_keeps_spectral_norms_unit_vectors() -> None:
-    """The mean of two unit vectors is shorter than they, and a layer divided by what it gives larger than it should be."""
+    """The mean of two unit vectors is shorter than they are, and what is divided by its norm too large."""
     data = small_set((64, 64))
     config = configure(RECIPES["fastgan"], data)
     state = State.fresh(config, ENGINE)
