@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,6 @@ import torch
 
 import gancli
 from gancli.data.dataset import open_training_set
-from gancli.data.toys import arc_shares
 from gancli.metrics.protocols import _digits, train_digit_classifier
 
 NUM_LEARNED, NUM_DIGITS, NUM_POINTS = 12_000, 1000, 2500
@@ -43,7 +44,9 @@ def digits(run: Path, mnist: Path) -> dict[str, Any]:
 
 def arcs(run: Path) -> dict[str, float]:
     """The share of points on each half circle, and of those within 3 of its radius."""
-    return arc_shares(gancli.load(run).sample(seeds=range(NUM_POINTS)))
+    command = [sys.executable, "-m", "gancli", "evaluate", str(run), "-n", str(NUM_POINTS), "--json"]
+    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return {name: found[name]["value"] for name in ("left", "right", "near")}
 
 
 def main() -> None:

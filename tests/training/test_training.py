@@ -326,3 +326,27 @@ def test_a_damaged_checkpoint_is_refused_in_words(options: TrainOptions, tmp_pat
         torch.save(content, bad)
     with pytest.raises(CheckpointError, match=r"bad\.pt"):
         read_checkpoint(bad)
+
+
+@pytest.mark.slow
+def test_perceptrons_reach_both_arcs(tmp_path: Path) -> None:
+    """By the numbers of the course project; with points of unit size before the discriminator they stayed one clump."""
+    options = TrainOptions(
+        data="toy:arcs",
+        model="vanilla",
+        width=64,
+        latent_dim=100,
+        batch_size=128,
+        g_lr=2e-4,
+        betas=(0.5, 0.999),
+        dropout=0.3,
+        label_smoothing=0.1,
+        d_every="2",
+        epochs=20.0,
+        device="cpu",
+        precision="fp32",
+        compile="off",
+    )
+    *_, last = open_session(options, out=tmp_path / "run").ticks()
+    assert 0.8 < last.row["diversity"] < 1.2
+    assert last.row["coverage"] > 0.6
