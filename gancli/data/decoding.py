@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image
-
 from gancli.data.folder import Entry
 from gancli.errors import DiskError
-from gancli.images import ImageError, fit_image, has_alpha, is_grey, read_image, to_array
+from gancli.images import ImageError, fit_image, has_alpha, is_grey, read_bytes, read_image, to_array
 from gancli.pool import Failure, Pool, num_cpus
 
 __all__ = ["Decoded", "decode"]
@@ -110,18 +107,20 @@ def _look(pool: Pool, entries: list[Entry], size: tuple[int, int], file: Path) -
 
 def _look_at(size: tuple[int, int], source: _Source) -> tuple[bool, bool]:
     """Does anything show through, and is it grey?"""
-    image = _read(source, size)
+    image = read_image(_bytes_of(source), near_px=max(size))
     return has_alpha(image), is_grey(image)
 
 
 def _decode_one(setup: _Setup, item: tuple[int, _Source]) -> tuple[bool, bool, int]:
     """Writes one row. Is it grey (where that is asked), does anything show through, and what is its file's hash?"""
     index, source = item
-    image = _read(source, setup.size)
+    data = _bytes_of(source)
+    image = read_image(data, near_px=max(setup.size))
     grey = setup.asks_grey and is_grey(image)
     background = "keep" if setup.channels == 4 else "white"
     fitted = fit_image(image, setup.size, fit="crop", background=background)
     pixels = to_array(fitted, setup.channels).transpose(2, 0, 1)
+    origin = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
     try:
         file = _opened(setup.file)
         file.seek(index * setup.row_bytes)
@@ -129,23 +128,14 @@ def _decode_one(setup: _Setup, item: tuple[int, _Source]) -> tuple[bool, bool, i
         file.flush()
     except OSError as error:
         raise DiskError.from_os(error, setup.file, "decode the images into") from error
-    return grey, setup.channels == 4 and bool(pixels[3].min() < 255), _hash_of(source)
+    return grey, setup.channels == 4 and bool(pixels[3].min() < 255), origin
 
 
-def _read(source: _Source, size: tuple[int, int]) -> Image.Image:
+def _bytes_of(source: _Source) -> bytes:
     try:
-        return read_image(source if isinstance(source, Path) else source(), near_px=max(size))
+        return read_bytes(source) if isinstance(source, Path) else source()
     except OSError as error:
         raise ImageError((error.strerror or "cannot be read").lower()) from error
-
-
-def _hash_of(source: _Source) -> int:
-    try:
-        with source.open("rb") if isinstance(source, Path) else io.BytesIO(source()) as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).digest()
-    except OSError as error:
-        raise ImageError((error.strerror or "cannot be read").lower()) from error
-    return int.from_bytes(digest, "little")
 
 
 @functools.lru_cache(maxsize=1)
