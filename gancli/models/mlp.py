@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from gancli.models.layers import ClassLatent, ProjectionHead
 from gancli.models.registry import Networks, NetworkSpec, register
 
-# Points come with unit mean square. At that size the pair stayed one wandering clump on toy:arcs for 200 epochs; at four
-# and at eight times it was on both arcs after 15 (the course project had its points at fourteen times).
+# Points come with unit mean square. At that size the pair stayed one wandering clump on toy:arcs for 200 epochs; at
+# four and at eight times it was on both arcs after 15 (the course project had its points at fourteen times).
 _POINTS_GAIN = 4.0
 
 
